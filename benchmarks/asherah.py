@@ -1,14 +1,14 @@
 """Compares the ways to use Asherah in one run.
 
-They are Node-API, FFI, WebAssembly, another process, and the engine in Rust of npm's asherah 4.x.
+They are Node-API, FFI, WebAssembly, another process, and the Rust engine of npm's asherah 4.x.
 
     .venv/bin/nox -s shell -- benchmark asherah
 
-A number is the median over rounds; each round runs a fresh process for every way, one after the
+A number is the median over rounds. Each round runs a fresh process for every way, one after the
 other. So a machine that becomes slower affects all of them. A pair is an encryption and a
-decryption of 1 KiB. The speed is that of one caller, which waits for each pair; the processor time
-of a pair, of all processes together, says more on a machine that has other work. Claim C18 states
-that the other ways avoid Node-API.
+decryption of 1 KiB. The speed is that of one caller, which waits for each pair. The processor time
+of a pair counts all processes, and is the better measure on a machine that has other work. Claim
+C18 lists the other ways as ways round the hang.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ class TimedProcess(msgspec.Struct, frozen=True, rename="camel"):
     """The measurements of one process."""
 
     per_second: float
+    """Pairs a second."""
     p99: float
+    """The 99th percentile of the time of a pair, in microseconds."""
     cpu: float
+    """Processor time of a pair, in microseconds."""
 
 
 def main() -> None:
@@ -91,7 +94,7 @@ def measure(
 
 
 def print_medians(runtime: str, timings: dict[str, list[TimedProcess]]) -> None:
-    """Print the medians of each implementation, and their ratios to the first one's, per round."""
+    """Print each implementation's medians, and the median ratios to the first one in each round."""
     first = next(iter(timings.values()))
     for implementation, times in timings.items():
         pairs = list(zip(times, first, strict=True))

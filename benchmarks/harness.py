@@ -2,8 +2,8 @@
 
     .venv/bin/nox -s shell -- benchmark harness
 
-Prints the medians in milliseconds and their difference; the two alternate, so a machine that
-becomes slower affects both.
+Prints the medians in milliseconds and their difference. Runs with and without the harness
+alternate, so a machine that becomes slower affects both.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     .venv/bin/nox -s shell -- benchmark musl
 
 A converted library loads only in musl, and an unconverted one only in glibc. So the same library is
-called on both, by Bun and by a C program. A third form shows what the thunks cost: it has the
-startup code of a conversion, and loads its TLS word as Go's compiler wrote it. musl takes that form
-with ``LD_PRELOAD`` alone. The processes alternate, and each number is the best of many blocks.
+called on both, by Bun and by a C program. A third form shows the cost of the thunks. It has the
+startup code of a conversion, and loads its TLS word as Go's compiler wrote it. musl loads that form
+only through ``LD_PRELOAD``. The processes alternate, and each number is the best of many blocks.
 """
 
 from __future__ import annotations
@@ -112,8 +112,9 @@ def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
     for address, size in [*changed, *((word.entry, RELA.size) for word in words)]:
         at = before.offset_of(address, size)
         data[at : at + size] = before.data[at : at + size]
-    # The startup code looks for the library's number in the word, which has a distance now. Show it
-    # another word, with the number of the program: the first thread-local variable there is zero.
+    # The startup code expects the library's module number in the TLS word, which contains an offset
+    # here. So point it to a word that contains 1, the module number of the program. The first
+    # thread-local variable of the program is zero, as the startup code requires.
     table = converted.index(MARK + startup) + len(MARK) + len(startup)
     first, others, count, _, _ = _TABLE.unpack_from(data, table)
     word = next(
@@ -132,7 +133,7 @@ def without_thunks(path: Path, converted: bytes, startup: bytes) -> bytes:
 
 
 def time_commands(caller: str, commands: Mapping[str, Sequence[Path | str]]) -> None:
-    """Time all in turn, and print the best of each and its ratio to the first."""
+    """Run the commands in turn, and print the best time of each and its ratio to the first."""
     best = dict.fromkeys(commands, float("inf"))
     for _ in range(ROUNDS):
         for name, command in commands.items():

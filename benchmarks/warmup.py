@@ -1,10 +1,10 @@
-"""Compares loading and calling the warm-up library with a C library.
+"""Compares the time to load and call the warm-up library with that of a C library.
 
     .venv/bin/nox -s shell -- benchmark warmup
 
-Each number is the median over fresh processes of one timed `dlopen` and call; the two libraries
-alternate. Claim C4 states about 1 ms, once: `report/facts.json` has the numbers for `invoke
-claims`.
+Each number is the median over fresh processes of one timed `dlopen` and call. The two libraries
+alternate. Claim C4 states that the warm-up takes about 1 ms, once. `report/facts.json` gets the
+numbers for `invoke claims`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 def compare(
     bun: runtimes.Bun, script: Path, warmup: tuple[str, str], control: tuple[str, str]
 ) -> float:
-    """Time both libraries in new processes, print the medians, and return that of the warm-up."""
+    """Time both libraries in new processes, print the medians, and return the warm-up's in ms."""
     taken: dict[tuple[str, str], list[float]] = {warmup: [], control: []}
     for _ in range(ROUNDS):
         for words, times in taken.items():

@@ -4,5 +4,5 @@ import sys
 
 __version__ = "0.1.0"
 
-# Invoke turns bytecode files off, and each command would compile all modules of the suite again.
+# Invoke turns bytecode files off. Without them, each command compiles all modules of the suite.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)

@@ -24,14 +24,15 @@ class GoBuild(msgspec.Struct, frozen=True):
     """The build record of Go's linker."""
 
     version: str
-    """Such as ``go1.27.3``, or ``unknown release`` if the record was stripped or is too old."""
+    """Such as ``go1.27.3``. It is ``BEFORE_118`` for Go 1.17 or older, and ``UNKNOWN_RELEASE`` for
+    a stripped record."""
     package: str = ""
     """Path of the main package."""
     module: str = ""
     """Path of the main module."""
     module_version: str = ""
     settings: dict[str, str] = {}
-    """Build settings by name, like ``-buildmode`` or ``CGO_ENABLED``."""
+    """Build settings by name, such as ``-buildmode`` or ``CGO_ENABLED``."""
 
     @property
     def summary(self) -> str:
@@ -58,7 +59,7 @@ class Section(Protocol):
 
 
 def find(data: bytes, sections: Iterable[Section]) -> GoBuild | None:
-    """Return the build record in a library, or None when there is no Go in it.
+    """Return the build record in a library, or None if it contains no Go.
 
     A library with Go's function table but a stripped record returns ``UNKNOWN_RELEASE``.
     """
@@ -79,7 +80,7 @@ def parse(blob: bytes) -> GoBuild | None:
     if not blob.startswith(MAGIC) or len(blob) < _HEADER:
         return None
     if not blob[15] & _INLINE:
-        # Go 1.17 and older left pointers here, which only make sense once loaded.
+        # Go 1.17 and older store pointers here, which are valid only in a loaded library.
         return GoBuild(BEFORE_118)
     version, at = _string(blob, _HEADER)
     module, _ = _string(blob, at)
@@ -90,8 +91,8 @@ def parse(blob: bytes) -> GoBuild | None:
 
 
 def _scan(data: bytes) -> GoBuild | None:
-    # Without section headers: the magic text can also stand in code that looks for it, so only
-    # an aligned one with a record behind it counts.
+    # For libraries without section headers. Code that searches for the magic text contains it too,
+    # so only an aligned match at the start of a record counts.
     at = data.find(MAGIC)
     while at != -1:
         if at % _ALIGN == 0:

@@ -1,7 +1,7 @@
-"""Progress for people: rich on a terminal, plain timestamped lines elsewhere.
+"""Shows progress to people: with rich on a terminal, as plain timestamped lines elsewhere.
 
-``CI=true`` and ``NO_COLOR`` are honoured. Everything here goes to standard error, so standard
-output carries only the result of the task.
+It honours ``CI=true`` and ``NO_COLOR``. Only ``print_result`` writes to standard output, which
+carries only the result of the task.
 """
 
 from __future__ import annotations
@@ -52,12 +52,15 @@ def log(message: str) -> None:
 
 
 def pluralize(number: int, singular: str, plural: str = "") -> str:
-    """Return ``1 cell``, ``2 cells``, ``3 entries``."""
+    """Return a number and its noun: ``1 cell``, ``2 cells``, ``3 entries``."""
     return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def throttled(seconds: float, report: Callable[[], None]) -> Callable[[], None]:
-    """Return a throttled ``report``, which does nothing right after the start or the last call."""
+    """Return a function that calls ``report`` at most once every ``seconds`` seconds.
+
+    The first interval starts now.
+    """
     shown_at = time.monotonic()
 
     def tell_at_times() -> None:
@@ -101,7 +104,7 @@ class Progress:
                 log(f"{self._title}: {self._count()} {note}".rstrip())
 
     def grow(self, amount: int) -> None:
-        """Count ``amount`` more as work to do, once its size is known."""
+        """Add ``amount`` to the planned work, once its size is known."""
         with self._lock:
             self._planned_steps += amount
             if self._bar is not None and self._task is not None:
@@ -115,7 +118,7 @@ class Progress:
 
 @contextlib.contextmanager
 def progress(title: str, total: int, *, unit: str = "items") -> Iterator[Progress]:
-    """Show the advance of ``total`` units of work; ``unit`` is ``items`` or ``bytes``."""
+    """Show the progress of ``total`` units of work; ``unit`` is ``items`` or ``bytes``."""
     if not is_interactive():
         yield Progress(title, total, None, unit)
         return

@@ -36,7 +36,7 @@ class CustomAddon(msgspec.Struct, frozen=True):
 
     addon: Path
     smoke: Path
-    """Exports ``load(addon, tools)`` and ``check(loaded)``, either may be asynchronous. It may also
+    """Exports ``load(addon, tools)`` and ``check(loaded)``. Either may be asynchronous. It may also
     export ``busy(loaded, ms)`` and ``callAsync(loaded, ms)``."""
     chosen_name: str = ""
     """The name that the person chose."""
@@ -61,7 +61,7 @@ class CustomAddon(msgspec.Struct, frozen=True):
 
     @property
     def fixture(self) -> Fixture:
-        """The addon as the matrix takes modules."""
+        """The addon as a module of the matrix."""
         return Fixture(self.name, self.addon, self.addon)
 
 
@@ -90,13 +90,13 @@ def addon_of(result: Result) -> CustomAddon | None:
 
 
 def make_addon(addon: str, smoke: str, name: str = "", libc: str = "") -> CustomAddon | None:
-    """Return the addon that the flags name, or None without one.
+    """Return the addon that the flags name, or None if they name none.
 
     ``libc`` is the C library of the runtimes.
 
     Raises:
-        UsageError: one of the two is missing, the addon is not for this machine or for this C
-            library, or its name cannot be one.
+        UsageError: ``addon`` or ``smoke`` is missing, the addon is not for this machine or this C
+            library, or ``name`` is invalid.
     """
     if not addon and not smoke:
         if name:
@@ -133,12 +133,10 @@ def _check_name(path: str) -> None:
 
 
 def check_modules(modules: Sequence[str], addon: CustomAddon) -> None:
-    """Reject a module of the suite together with an addon.
-
-    The name of the addon itself is accepted.
+    """Reject ``--module`` together with an addon, unless it names the addon.
 
     Raises:
-        UsageError: the flags name another module.
+        UsageError: ``modules`` contains another name.
     """
     for module in modules:
         if module != addon.name:
@@ -154,7 +152,7 @@ def with_custom_addon(
     """Return the context with the addon as its one module.
 
     Raises:
-        UsageError: a treatment puts the guard into the addon, which cannot have it.
+        UsageError: a treatment embeds the guard, and the addon cannot take it.
     """
     modules = {addon.name: addon.fixture}
     variants = matrix.module_variants(modules, treatments, context.target)
@@ -162,10 +160,10 @@ def with_custom_addon(
 
 
 def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axes:
-    """Return the axes with the addon as the one module, loaded as a smoke script can be.
+    """Return the axes with the addon as the only module.
 
     Raises:
-        UsageError: a load is named that a custom addon does not have.
+        UsageError: the smoke script cannot run in one of the requested loads.
     """
     loads = axes.loads if loads_given else addon.loads
     for load in loads:
@@ -179,7 +177,7 @@ def with_addon_axes(axes: Axes, addon: CustomAddon, *, loads_given: bool) -> Axe
 
 
 def loading_note(addon: CustomAddon, results: Sequence[Result]) -> str:
-    """Return in how many cells the addon was mapped, with Go, and how to keep a guard in it on."""
+    """Return a note: how many cells mapped the addon, how many had Go, how to keep its guard on."""
     ran = [result for result in results if result.outcome not in {"skip", "error"}]
     mapped = sum(result.mapped for result in ran)
     with_go = sum(result.go for result in ran)

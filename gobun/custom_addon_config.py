@@ -20,7 +20,7 @@ FILE_NAME = "gobun.toml"
 
 
 class AddonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The addon; paths are relative to the file."""
+    """The addon. Its paths are relative to the file."""
 
     file: str
     smoke: str
@@ -39,7 +39,7 @@ class MatrixTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CustomAddonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file, its paths made absolute."""
+    """The content of a file. ``read_config`` makes its paths absolute."""
 
     addon: AddonTable
     matrix: MatrixTable = MatrixTable()
@@ -48,11 +48,11 @@ class CustomAddonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 def find_config(named: str, *, modules: Sequence[str], addon: str) -> CustomAddonConfig | None:
     """Return the file ``named``, or the ``gobun.toml`` of this folder; None if there is none.
 
-    If the flags name modules, they mean the suite's modules unless ``addon`` is given. So the file
-    of this folder does not apply then.
+    If the flags name ``modules`` without ``addon``, they mean the suite's modules. Then the file in
+    this folder does not apply.
 
     Raises:
-        UsageError: the file is not of the right form; names it, the table and the key.
+        UsageError: the file is missing or malformed. The error names the file, table and key.
     """
     path = Path(named or FILE_NAME)
     if not named and (not path.is_file() or (modules and not addon)):
@@ -66,7 +66,7 @@ def read_config(path: Path) -> CustomAddonConfig:
     """Read a file.
 
     Raises:
-        UsageError: it is not of the right form; names it, the table and the key.
+        UsageError: it is missing or malformed. The error names the file, table and key.
     """
     config = read_toml(path, CustomAddonConfig)
     scenario = read_scenario()
@@ -94,9 +94,9 @@ def read_config(path: Path) -> CustomAddonConfig:
 
 
 def runtime_of(version: str) -> str:
-    """Return the runtime that a version in a file is of: Bun, unless it is written ``node@22``.
+    """Return the runtime of a version in a file: Bun, unless a prefix names it, as in ``node@22``.
 
     Raises:
-        UsageError: it names a runtime that is not there, or no version.
+        UsageError: it names an unknown runtime, or no version.
     """
     return named_version(version)[0] or "bun"

@@ -1,6 +1,6 @@
 """Gets Debian packages of any release and processor, with apt and the machine's own sources.
 
-apt works in a private state folder, so nothing is installed and nothing of the machine changes. It
+apt works in a private state folder, so it installs nothing and changes nothing on the machine. It
 checks the archive's signature with the machine's own keys, and each package by its digest.
 """
 
@@ -28,10 +28,10 @@ class Apt:
     """apt for one processor and one release, in a separate folder."""
 
     def __init__(self, arch: str, suite: str, folder: Path, *, hint: str, mirror: str = "") -> None:
-        """Prepare apt in ``folder``, an empty one, and read the lists of packages.
+        """Prepare apt in the empty folder ``folder``, and fetch the lists of packages.
 
-        ``arch`` is Debian's word (``amd64``, ``arm64``). ``mirror`` is the address of an archive;
-        without one the machine's sources name it. ``hint`` is the hint of every error.
+        ``arch`` is Debian's name of the processor (``amd64``, ``arm64``). ``mirror`` is the address
+        of an archive. By default, the machine's sources name it. Every error has the hint ``hint``.
 
         Raises:
             PrerequisiteError: apt is missing, or the machine has no sources of Debian.
@@ -90,7 +90,7 @@ class Apt:
         return sorted((self._folder / "archives").glob("*.deb"))
 
     def first_dependency(self, name: str) -> str:
-        """Return the first package that ``name`` depends on: of a metapackage, the real one.
+        """Return the first package that ``name`` depends on. For a metapackage, it is the real one.
 
         Raises:
             FetchError: there is no such package, or it depends on nothing.
@@ -117,8 +117,8 @@ def unpack(package: Path, folder: Path, *, patterns: Sequence[str] = ()) -> None
     A folder that is a link (``/lib`` of current releases) stays one.
 
     Raises:
-        FetchError: the package is damaged.
-        PrerequisiteError: dpkg-deb or tar is missing, or the disk refuses.
+        FetchError: the package is damaged, or its files cannot be written.
+        PrerequisiteError: dpkg-deb or tar is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     packed = run_bytes(["dpkg-deb", "--fsys-tarfile", package], timeout_s=_TIMEOUT_S)
@@ -131,10 +131,10 @@ def unpack(package: Path, folder: Path, *, patterns: Sequence[str] = ()) -> None
 
 
 def own_sources(suite: str, hint: str) -> list[tuple[str, str]]:
-    """Return the machine's sources with another suite: suffix of a file, and its text.
+    """Return the machine's sources with ``suite`` as their release: file suffix and text of each.
 
     Raises:
-        PrerequisiteError: there are none for a Debian release; ``hint`` is its hint.
+        PrerequisiteError: the sources name no Debian release. The error has ``hint``.
     """
     release = Path("/etc/os-release")
     text = release.read_text() if release.is_file() else ""
@@ -152,7 +152,7 @@ def own_sources(suite: str, hint: str) -> list[tuple[str, str]]:
 
 
 def rewritten(file_suffix: str, text: str, codename: str, suite: str) -> list[tuple[str, str]]:
-    """Return the sources of the release ``codename`` in a file, with ``suite`` in its place."""
+    """Return a file's sources of the release ``codename``, changed to ``suite`` and to ``main``."""
     if file_suffix == ".list":
         lines = [_ONE_LINE.match(line.strip()) for line in text.splitlines()]
         return [

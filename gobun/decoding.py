@@ -1,8 +1,8 @@
 """Decoders for types that several threads may decode for the first time at once.
 
 At the first use of a record, msgspec collects its annotations and stores them in its class before
-they are complete. A second thread that sees them then ends the process with a segmentation fault
-(msgspec 0.22.0). So whatever runs in threads makes its types known here first, under a lock.
+they are complete. If a second thread reads them too early, the process ends with a segmentation
+fault (msgspec 0.22.0). So code that runs in threads first calls ``decoder_of``, which holds a lock.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class ToolStatus(msgspec.Struct, frozen=True):
     """The result of one check."""
 
     state: Literal["ok", "missing", "optional"]
-    """``optional``: not there, and only what ``text`` names does without it."""
+    """``optional``: not installed. ``text`` states the consequence."""
     name: str
     text: str
 

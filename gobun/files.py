@@ -62,8 +62,8 @@ def disk_errors(path: Path) -> Iterator[None]:
 def temporary_sibling(path: Path) -> Iterator[Path]:
     """Yield a fresh folder next to ``path``, on the same file system, and remove it afterwards.
 
-    First remove the folders that a killed process left for the same ``path``. Its path is absolute,
-    so a tool that works in another folder finds it.
+    First remove the folders that a killed process left for the same ``path``. The yielded path is
+    absolute, so a tool with another working folder finds it.
 
     Raises:
         PrerequisiteError: the folder cannot be made.
@@ -90,7 +90,7 @@ def read_input(
     next step if the file is missing or is not a regular file.
 
     Raises:
-        UsageError: it is missing, no regular file, larger than that, or cannot be read.
+        UsageError: it is missing, not a regular file, larger than ``most``, or unreadable.
     """
     try:
         # Opening a pipe without O_NONBLOCK waits for its writer.
@@ -122,7 +122,7 @@ def _kind(mode: int) -> str:
 
 
 def path_below(root: Path, name: str) -> Path | None:
-    """Return the path of ``name`` below ``root``, or None if it or a link leads out of it."""
+    """Return the path of ``name`` below ``root``, or None if ``name`` or a link leads out of it."""
     path = root / name
     try:
         is_inside = path.resolve().is_relative_to(root.resolve())
@@ -167,12 +167,12 @@ def copy_whole(source: Path, path: Path) -> None:
 
 
 def copy_filled(source: Path, path: Path, *, most: int | None = None) -> int:
-    """Copy the data of a sparse file without its holes, and return the number of bytes.
+    """Copy a sparse file without filling its holes, and return the number of bytes of data.
 
-    A core file has a size of gigabytes, and holds a few megabytes of data.
+    A core file can have a size of gigabytes, and hold a few megabytes of data.
 
     Raises:
-        OSError: it holds more than ``most`` bytes, or the disk refuses.
+        OSError: it holds more than ``most`` bytes of data, or ``path`` cannot be written.
     """
     copied = 0
     with source.open("rb") as reader, path.open("wb") as writer:
@@ -227,7 +227,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 
     Raises:
         PrerequisiteError: the lock file cannot be made.
-        filelock.Timeout: another holds it, and ``wait`` is false.
+        filelock.Timeout: another process holds it, and ``wait`` is false.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -37,9 +37,9 @@ def new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
 
 
 def left_over(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield this user's folders with such names that no process has locked.
+    """Yield this user's folders ``PREFIX...`` in ``parent`` that no process has locked.
 
-    Each is locked while in use.
+    The generator holds the lock of each folder until the caller requests the next one.
     """
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(prefix)]

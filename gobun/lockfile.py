@@ -32,17 +32,17 @@ def read_text(path: Path) -> str:
 
 
 def check_version(version: str, table: str) -> None:
-    """Refuse a key of the table ``table`` that is not a version.
+    """Reject a key of the table ``table`` that is not a version.
 
     Raises:
-        FetchError: it is none.
+        FetchError: ``version`` is not valid in semver.
     """
     if not semver.Version.is_valid(version):
         raise FetchError(f"{table} key {version!r} is not a version", hint=REPAIR)
 
 
 def render_lock(header: str, tables: Mapping[str, Mapping[str, str]]) -> str:
-    """Return a lock file: tables by name, versions ascending; ``tables`` has TOML's own words."""
+    """Return a lock file with sorted tables and versions. The values in ``tables`` are TOML."""
     lines = [header]
     for name in sorted(tables):
         lines.append(f"[{name}]\n")

@@ -42,7 +42,7 @@ class Request(msgspec.Struct, frozen=True):
 
     runtimes: tuple[str, ...] = ("bun",)
     versions: str = ""
-    """``1.2.19,node@22``; of a runtime that it leaves out, the default ones."""
+    """Such as ``1.2.19,node@22``. A runtime that it leaves out has its default versions."""
     treatments: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Request(msgspec.Struct, frozen=True):
         """The platform of the machine that runs the cells.
 
         Raises:
-            PrerequisiteError: this platform is not built for.
+            PrerequisiteError: this machine's platform is not a target.
         """
         return self.guest or host_target()
 
@@ -81,7 +81,7 @@ class Request(msgspec.Struct, frozen=True):
 
         Raises:
             UsageError: there is no such C library, or the machine cannot run its programs.
-            PrerequisiteError: this platform is not built for.
+            PrerequisiteError: this machine's platform is not a target.
         """
         return runnable_target(self.libc, self.machine)
 
@@ -98,7 +98,7 @@ def plan_matrix(request: Request) -> Plan:
     """Return the cells of a request. It fetches at most the list of releases, and builds nothing.
 
     Raises:
-        UsageError: an argument names what does not exist.
+        UsageError: an argument is invalid, such as an unknown name.
         FetchError: the list of releases is needed, and the registry does not answer.
     """
     check_names("runtime", request.runtimes, runtimes.RUNTIMES)
@@ -161,15 +161,15 @@ class Part(msgspec.Struct, frozen=True):
 
 def jobs_of(request: Request, cores: int) -> int:
     """Return the number of cells to run at a time on a machine."""
-    # A cell waits most of its time, and no verdict depends on having a core to itself.
+    # A cell spends most of its time waiting, and no verdict requires a core for each cell.
     return request.jobs or JOBS_A_CORE * cores
 
 
 def run_here(context: matrix.RunContext, part: Part, request: Request) -> None:
-    """Run the cells of a part on this machine, each result written as it comes.
+    """Run the cells of a part on this machine, and write each result when its cell ends.
 
     Raises:
-        PrerequisiteError: the disk refuses.
+        PrerequisiteError: the results cannot be written.
     """
     todo, jobs = part.remaining_cells, jobs_of(request, os.cpu_count() or 1)
     console.log(f"running {console.pluralize(len(todo), 'cell')}, {jobs} at a time")
@@ -209,8 +209,8 @@ def run_matrix(
     The default of ``expectations`` is ``known_expectations``.
 
     Raises:
-        UsageError: an argument names what does not exist.
-        PrerequisiteError: a tool is missing, or the disk refuses.
+        UsageError: an argument is invalid, such as an unknown name.
+        PrerequisiteError: a tool is missing, or a file cannot be written.
         FetchError: a runtime could not be fetched.
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
@@ -230,7 +230,7 @@ def run_plan(
 
     Raises:
         UsageError: two expectations contradict each other.
-        PrerequisiteError: a tool is missing, or the disk refuses.
+        PrerequisiteError: a tool is missing, or a file cannot be written.
         FetchError: a runtime could not be fetched.
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
@@ -345,7 +345,10 @@ def write_report(out: Path) -> None:
 def kept_results(path: Path, header: Header) -> tuple[Result, ...]:
     """Return the results that a resumed run keeps.
 
-    It repeats starved cells and errors of the harness.
+    The run repeats starved cells and errors of the harness.
+
+    Raises:
+        UsageError: the results have another plan, shard, platform or version of a tool.
     """
     if not path.is_file():
         return ()

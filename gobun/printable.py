@@ -1,4 +1,4 @@
-"""Escapes untrusted text, because a terminal obeys control characters in a process's names."""
+"""Escapes untrusted text. Even a process's name can hold characters that control a terminal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import json
 def printable(text: str, *, kept_characters: str = "") -> str:
     r"""Return text with every unprintable character escaped.
 
-    Escaped are control characters (NUL, ESC and the C1 set among them), bidirectional controls and
+    These are control characters (including NUL, ESC and the C1 set), bidirectional controls and
     other invisible characters, line separators, and surrogates, which represent bytes that are not
-    UTF-8: ``\x1b``, ``\u202e``, ``\xff``. Characters of ``kept_characters`` stay as they are.
+    UTF-8: ``\x1b``, ``\u202e``, ``\xff``. Characters in ``kept_characters`` stay as they are.
     """
     if text.isprintable():
         return text

@@ -35,17 +35,18 @@ _KEPT_VARIABLES = {
 _KEPT_PREFIXES = ("npm_config_", "pip_")
 _KEPT_SUFFIXES = ("_proxy",)
 _ADDED_VARIABLES = {"NODE_DISABLE_COMPILE_CACHE": "1"}
-"""npm turns Node's compile cache on, and Node leaves it in the folder for temporary files."""
+"""npm turns Node's compile cache on, and Node would leave it in the folder for temporary files."""
 
 _WAIT_S = 5.0
 
 _running: set[subprocess.Popen[bytes]] = set()
 _start_lock = threading.Lock()
 interrupted = threading.Event()
+"""Set by ``interrupt_tools``. Afterwards no command starts."""
 
 
 class ToolTimeoutError(PrerequisiteError):
-    """A tool ran longer than it may."""
+    """A tool ran longer than its limit."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return a tool's environment, with only the variables needed to reach its registry."""
+    """Return a tool's environment: the variables it needs to run and to reach registries."""
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -101,7 +102,7 @@ def run_tool(
     Raises:
         PrerequisiteError: the program cannot be started.
         ToolTimeoutError: it ran longer than ``timeout_s``.
-        KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
+        KeyboardInterrupt: the run is interrupted; after ``interrupt_tools``, in any thread.
     """
     completed = run_bytes(command, cwd=cwd, env=env, timeout_s=timeout_s)
     return Finished(completed.code, as_text(completed.out), as_text(completed.err))
@@ -129,7 +130,7 @@ def run_bytes(
     Raises:
         PrerequisiteError: the program cannot be started.
         ToolTimeoutError: it ran longer than ``timeout_s``.
-        KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
+        KeyboardInterrupt: the run is interrupted; after ``interrupt_tools``, in any thread.
     """
     child = start_command(
         command,
@@ -169,14 +170,14 @@ def run_logged(
     keep: Sequence[int] = (),
     on_wait: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run a long tool with its output in a file, and return its exit code.
+    """Run a long tool, append its output to the file ``log``, and return its exit code.
 
-    Nothing of its process group survives it.
-    ``on_wait`` is called every few seconds; ``keep`` is as in ``run_bytes``.
+    No process of its group survives the tool. ``on_wait`` is called every few seconds. ``keep`` is
+    as in ``run_bytes``.
 
     Raises:
         PrerequisiteError: the program cannot be started.
-        KeyboardInterrupt: also in other threads than the main one, after ``interrupt_tools``.
+        KeyboardInterrupt: the run is interrupted; after ``interrupt_tools``, in any thread.
     """
     with log.open("ab") as stream:
         child = start_command(command, cwd=cwd, env=env, keep=keep, stdout=stream, stderr=stream)
@@ -233,9 +234,9 @@ def start_command(
 
 
 def interrupt_tools() -> None:
-    """Kill the tools of all threads, and start no others.
+    """Kill the tools of all threads, and let no thread start another.
 
-    An interruption reaches only one thread.
+    Python raises an interruption in the main thread only.
     """
     with _start_lock:
         interrupted.set()

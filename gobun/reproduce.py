@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def commands(out: Path, pattern: str = "") -> Iterator[str]:
-    """Yield a comment and a command line for each cell of ``out`` that did not pass.
+    """Yield a comment and a command line for each cell of ``out`` that did not pass or skip.
 
     The command line runs the bare cell, or the cell in a virtual machine if another system or
     processor ran it.
 
-    ``pattern`` is part of a cell's name, as ``bun@1.2.19/stock/simple``; with it, cells that passed
-    are there too.
+    ``pattern`` is part of a cell's name, such as ``bun@1.2.19/stock/simple``. It selects every cell
+    that matches, whatever its outcome.
 
     Raises:
-        UsageError: there are no results, or no cell fits.
+        UsageError: there are no results, or no cell matches.
     """
     run = matrix.read_results(out / matrix.FILE_NAME)
     for result in _select_results(run.results, pattern):
@@ -75,13 +75,13 @@ def _command_for_other_host(result: Result, target: Target) -> str:
 
 
 def folders(out: Path, pattern: str = "") -> Iterator[Path]:
-    """Make a folder for each group of cells of ``out`` that did not pass; yield each path.
+    """Make a folder for each group of cells of ``out`` that did not pass or skip; yield each path.
 
-    A group is the cells that differ in their version alone. The folder holds scripts, libraries,
-    a command and a README, and can be attached to an issue.
+    The cells of a group differ only in their version. The folder holds scripts, libraries, a
+    command and a README, and can be attached to an issue. ``pattern`` is as in ``commands``.
 
     Raises:
-        UsageError: there are no results, or no cell fits.
+        UsageError: there are no results, no cell matches, or this machine cannot run one.
         PrerequisiteError: a folder cannot be written.
     """
     run = matrix.read_results(out / matrix.FILE_NAME)

@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 
 
 class _Parent:
-    """The folder of this process, for as long as there is one below it."""
+    """The locked folder of this process. It exists while a scratch folder is below it."""
 
     def __init__(self, folder: Path) -> None:
         self.path, self.lock = folder_locks.new_locked(folder, _PREFIX)
@@ -39,7 +39,7 @@ class _Parent:
 
 
 _parents: dict[Path, _Parent] = {}
-"""By the temporary folder that they are in."""
+"""The parent folders, by the temporary folder that they are in."""
 
 
 @contextlib.contextmanager

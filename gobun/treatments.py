@@ -64,15 +64,15 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PRELOAD_WORDS = ("stack8m", "sigmask", "sigmask-keep", "suspend")
-"""The features of the preload library (``native/preload``)."""
+"""The names of the actions of the preload library (``native/preload``)."""
 
 _SIGMASK_WORDS = {"sigmask", "sigmask-keep"}
 """Actions that exclude each other."""
 
 GC_SIGNALS = (12, 18, 20, 21, 22)
-"""Go's table marks 18, 20, 21 and 22 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) default-only, so Go
-leaves their handlers alone. It does not leave 12 (SIGUSR2) alone, which makes that one the
-counter-check."""
+"""Go's table marks 18, 20, 21 and 22 (SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU) as ``_SigDefault``, so
+Go does not change their handlers (``runtime/sigtab_linux_generic.go``). It changes that of 12
+(SIGUSR2), which is the counter-check."""
 
 
 def _emulations() -> Iterator[Treatment]:
@@ -171,7 +171,7 @@ TREATMENTS: dict[str, Treatment] = {each.name: each for each in _TABLE}
 if TYPE_CHECKING:
     TreatmentName: TypeAlias = str
 else:
-    TreatmentName = Literal[tuple(TREATMENTS)]  # so that msgspec refuses every other name
+    TreatmentName = Literal[tuple(TREATMENTS)]  # so that msgspec rejects every other name
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -185,7 +185,7 @@ def expand_names(names: Iterable[str]) -> list[str]:
 
     Unknown names stay as they are.
 
-    A kind alone (``gc-signal``, ``preload``) stands for all its treatments of one word. Words may
+    A kind alone (``gc-signal``, ``preload``) stands for all its treatments with one word. Words may
     come in any order: ``preload:suspend+stack8m``.
     """
     treatments: list[str] = []
@@ -201,7 +201,7 @@ def expand_names(names: Iterable[str]) -> list[str]:
 def combined_emulation(names: Iterable[str]) -> list[str]:
     """Return the treatment that combines the emulations of ``names``, if there is one.
 
-    Unknown names count for nothing.
+    It ignores unknown names.
     """
     words = {word for name in names if name in TREATMENTS for word in TREATMENTS[name].emulates}
     return [each.name for each in _TABLE if words and set(each.emulates) == words]

@@ -1,12 +1,13 @@
 """The order of versions, and ranges of them: ``>=1.2.2 <1.2.20``, ``1.0.7 || >=1.3.0``.
 
-The order is that of semver but for npm's canaries, each of which comes *after* the release whose
-number it carries. ``1.2.20-canary.20250813.1`` was built three days after 1.2.20; semver, which
-puts it before, would have it hang with 1.2.19, and it does not. So ``<1.2.20`` ends with the
-canaries of 1.2.19, ``<=1.2.19`` before them, and ``>=1.2.2`` takes those of 1.2.2 in. The same
-build calls itself ``1.2.21-canary.16``, after the release it leads to, and that form, which has no
-date in it, is where semver puts it. A range without an upper end goes on to releases that do not
-exist yet, and a version that nobody knows is in no range.
+The order is that of semver with one exception: a canary on npm comes *after* the release whose
+number it carries. ``1.2.20-canary.20250813.1`` was built three days after 1.2.20. Semver puts it
+before 1.2.20, among the releases that hang, but it does not hang. So ``<1.2.20`` includes the
+canaries of 1.2.19, ``<=1.2.19`` excludes them, and ``>=1.2.2`` includes those of 1.2.2.
+
+The same build reports its version as ``1.2.21-canary.16``, with the number of the next release.
+That form has no date, and keeps its place in semver. A range without an upper bound includes
+releases that do not exist yet. An invalid version is in no range.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ _NPM_CANARY = re.compile(r"canary\.\d{8}\b.*")
 _Precedence = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 Rank = tuple[_Precedence, bool, _Precedence]
-"""The sort key of versions. It has plain values, because a run compares millions of them."""
+"""The sort key of versions. It has plain values, because a run makes millions of comparisons."""
 
 RankBound = tuple[Rank, bool]
-"""A version's rank, and whether it is itself inside."""
+"""A version's rank, and whether the range includes the version."""
 
 
 @functools.lru_cache(maxsize=4096)
 def rank(version: str) -> Rank:
-    """Return a sort key that orders versions by their creation.
+    """Return the sort key of a version.
 
     Raises:
         ValueError: the text is not a version.
@@ -61,7 +62,7 @@ class VersionSpan:
         """Parse comparators that must all hold.
 
         Raises:
-            ValueError: one is not understood, or they cannot all hold.
+            ValueError: a comparator is malformed, or no version matches all of them.
         """
         words = _SPACED_OPERATOR.sub(r"\1", text).split()
         if not words:
@@ -98,10 +99,10 @@ def _end(word: str) -> tuple[str, RankBound]:
 
 @functools.cache
 def parse_range(text: str) -> tuple[VersionSpan, ...]:
-    """Read a range: comparators between spaces, alternatives between ``||``.
+    """Parse a range: spaces separate comparators, and ``||`` separates alternatives.
 
     Raises:
-        ValueError: it is not of that form, or no version can be in it.
+        ValueError: it is malformed, or no version matches an alternative.
     """
     return tuple(VersionSpan(part) for part in text.split("||"))
 
@@ -120,7 +121,11 @@ def in_range(version: str, text: str) -> bool:
 
 
 def lower_bound_key(text: str | None) -> tuple[bool, Rank]:
-    """Return a sort key that orders ranges by their beginning."""
+    """Return a sort key that orders ranges by their lower bound; None is the range of all versions.
+
+    Raises:
+        ValueError: ``text`` is not a range.
+    """
     lows = [span.low_bound for span in parse_range(text)] if text else [None]
     bounded = [low[0] for low in lows if low]
     return (False, rank("0.0.0")) if len(bounded) < len(lows) else (True, min(bounded))
@@ -129,7 +134,7 @@ def lower_bound_key(text: str | None) -> tuple[bool, Rank]:
 def true_runs(flags: Sequence[bool]) -> list[tuple[int | None, int | None]]:
     """Return the first and the last index of each run of ``True``.
 
-    None replaces an index at either end.
+    The index is None where a run reaches the start or the end of ``flags``.
     """
     runs: list[tuple[int | None, int | None]] = []
     at = 0

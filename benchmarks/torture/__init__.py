@@ -10,7 +10,7 @@ imports every module there, so there is no list to edit:
             ...
         yield Figure("uncaught exceptions", count, at_most=0)
 
-Each part runs in a process of its own, with its own folder for temporary files. The runner adds
-what every part is held to: it ends in time, raises nothing, and leaves no process, descriptor or
+Each part runs in a process of its own, with its own folder for temporary files. The runner adds the
+figures of every part: the part ends in time, raises nothing, and leaves no process, descriptor or
 temporary file.
 """

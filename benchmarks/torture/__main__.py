@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _end_on_signals() -> None:
-    """Make SIGTERM, SIGHUP and SIGINT end the run as an error does, with what it started."""
+    """Make SIGTERM, SIGHUP and SIGINT end the run as an error does, with all its processes."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""Builds the guard's stress test without a JavaScript engine, for tests and benchmarks."""
+"""Builds the guard's stress test, which needs no JavaScript engine, for tests and benchmarks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Modules that attack their harness, on purpose or by accident, each with its expected outcome.
 
-A case is the body of a smoke script's functions. ``NOTE`` is the path of a file outside its private
-folder; a case that leaves a process behind writes that process's number there.
+A case is the body of a smoke script's functions. ``NOTE`` is the path of a file outside the cell's
+private folder. A case that leaves a process behind writes the id of that process there.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Case(msgspec.Struct, frozen=True):
 
     name: str
     check: str = ""
+    """JavaScript for ``check()`` of the smoke script."""
     load: str = ""
+    """JavaScript for ``load()`` of the smoke script."""
     outcome: Outcome = "pass"
     detail: str = ""
     """Text that the result's detail must contain."""
@@ -139,9 +141,10 @@ BREAKING_CASES = (
 
 
 def starts_threads(count: int) -> Case:
-    """Return a module whose child starts ``count`` threads, and notes beside ``NOTE`` how many run.
+    """Return a module whose child starts ``count`` threads and records their number.
 
-    The child is Python: no JavaScript runtime starts so many.
+    The file with the number is beside ``NOTE``. The child is Python, because no JavaScript runtime
+    starts so many.
     """
     code = (
         "import pathlib, sys, threading, time\n"
@@ -163,7 +166,7 @@ def starts_threads(count: int) -> Case:
 
 
 def ready_bench(out: Path) -> matrix.RunContext:
-    """Return a bench with a Bun that needs no treatment and the pinned Node.
+    """Return a run context with the pinned Node and a Bun that needs no treatment.
 
     Raises:
         GobunError: something could not be built or fetched.

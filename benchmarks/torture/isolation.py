@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from benchmarks.torture.registry import Budget, Choices, Part
 
-_SUBREAPER = 36
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 _SETTLE_S = 2.0
 _LOG_LINES = 15
 
@@ -51,7 +51,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def run_isolated(part: Part, seconds: float, choices: Choices) -> Outcome:
-    """Run a part in a child process, and add the figures that every part is held to.
+    """Run a part in a child process, and add the figures that every part has.
 
     The runner becomes the parent of all orphans below it, so that no process of a part escapes
     the count by losing its own parent.
@@ -114,7 +114,7 @@ def _run_child(
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(seconds + part.grace_s)
-        finally:  # also when this process is told to end
+        finally:  # also when a signal ends this process
             if child.poll() is None:
                 child.kill()
                 child.wait()

@@ -1,7 +1,7 @@
-"""Loads for a run of the matrix: other processes, little time, little memory, and stops.
+"""Puts a run of the matrix under load: busy processes, little time, little memory, and stops.
 
 The run and its load share one control group, if the machine permits one, so other work on the
-machine keeps its half. Otherwise they share the whole machine.
+machine keeps its share. Otherwise they share the whole machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Group:
     """A control group with limits for one run. Use as a context manager."""
 
     def __init__(self, limits: Mapping[str, Mapping[str, str]]) -> None:
-        """Make a group in each controller that ``limits`` names: ``cpu``, ``memory``."""
+        """Take ``limits``: by controller (``cpu``, ``memory``) and file name, the text to write."""
         self._limits = limits
         self.folders: list[Path] = []
 
@@ -98,14 +98,14 @@ def busy_processes(count: int, group: Group) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(pattern: str, group: Group) -> Iterator[None]:
-    """Read files again and again, which takes memory from the other processes of the group."""
+    """Read the files that match ``pattern`` again and again, which takes the group's memory."""
     with _running(_READ_SCRIPT, (pattern,), 1, group):
         yield
 
 
 @contextlib.contextmanager
 def stopping(process: subprocess.Popen[str], *, runs_s: float, stops_s: float) -> Iterator[None]:
-    """Stop a process for ``stops_s`` seconds again and again, after ``runs_s`` seconds each."""
+    """Let a process run for ``runs_s`` seconds and stop it for ``stops_s``, again and again."""
     over = threading.Event()
 
     def stop_and_go() -> None:

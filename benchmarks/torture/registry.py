@@ -36,11 +36,11 @@ class Choices(msgspec.Struct, frozen=True):
     """The options of the command line for parts that can be more or less thorough."""
 
     kept: str = ""
-    """Folder for results. An interrupted part resumes from them."""
+    """Folder for results, from which an interrupted part resumes; empty to keep none."""
     rounds: int = 1
-    """How often a part measures the same."""
+    """How often a part repeats its measurement."""
     every_cell: bool = False
-    """Whether the default matrix is measured, and not its sample."""
+    """Whether to measure the default matrix instead of a sample of it."""
     cores: float = 0.0
     """Processors that a measurement under load may use; 0 for no such limit."""
     jobs: int = 2
@@ -51,7 +51,7 @@ class Budget(msgspec.Struct, frozen=True):
     """The time and the folder that a part may use."""
 
     seconds: float
-    """Wall-clock time. A part that counts something runs until it is spent."""
+    """Wall-clock time. A part without a fixed amount of work runs until the time is spent."""
     folder: Path
     """An empty folder, removed afterwards."""
     ends_at: float
@@ -68,7 +68,10 @@ class Budget(msgspec.Struct, frozen=True):
         return time.monotonic() < self.ends_at
 
     def scale(self, whole: int, full_seconds: float, *, least: int = 1) -> int:
-        """Return how many of ``whole`` repetitions fit, if all of them take ``full_seconds``."""
+        """Return how many of ``whole`` repetitions fit, if all of them take ``full_seconds``.
+
+        Return at least ``least``.
+        """
         return max(least, min(whole, round(whole * self.seconds / full_seconds)))
 
 
@@ -84,7 +87,7 @@ class Part(msgspec.Struct, frozen=True):
     grace_s: float
     """How long it may take beyond its budget before the runner stops it."""
     is_quick: bool
-    """Whether a run of about a second is worth having, which the tests then do."""
+    """Whether the unit tests also run it, for a fraction of a second."""
 
 
 _parts: dict[str, Part] = {}

@@ -1,4 +1,4 @@
-"""Finds the releases at which a cell turned bad and good again, in about log2(n) steps."""
+"""Finds the releases at which a cell turned bad, or good again, in about log2(n) steps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class VersionOutcome(msgspec.Struct, frozen=True):
 
     version: str
     outcomes: tuple[Outcome, ...]
-    """The outcome of each attempt. The first bad attempt is the last one."""
+    """The outcome of each attempt. No attempt follows one that did not pass."""
     state: State
     remaining_versions: int
     """Number of versions between which the next change may still lie; 0 until both states are
@@ -122,8 +122,8 @@ def bisect(
     returns the canaries between two releases, ascending.
 
     Raises:
-        UsageError: a version is unknown, the ends do not differ, or all tried versions have the
-        same state.
+        UsageError: a version is unknown, the ends do not differ, all tried versions have the same
+            state, or ``attempts`` is less than 1.
     """
     ordered = sorted(dict.fromkeys(versions), key=rank)
     for name, end in (("good", good), ("bad", bad)):

@@ -35,7 +35,7 @@ class BisectRequest(msgspec.Struct, frozen=True):
     libc: str = ""
     """``musl`` for runtimes of musl; empty for this machine's own."""
     attempts: int = 3
-    """One bad attempt of these makes a version bad, because some hangs occur one time in three."""
+    """Attempts for each version. One bad attempt decides: some hangs occur one time in three."""
     limit_s: float | None = None
     """Seconds for an attempt; None for the limit of the default matrix."""
     out: Path = Path("report/bisect")
@@ -57,7 +57,7 @@ def bisect_releases(
 
     Raises:
         UsageError: a name or version is unknown, or the ends do not differ.
-        PrerequisiteError: a tool is missing, or the disk refuses.
+        PrerequisiteError: a tool is missing, or the disk refuses a write.
         FetchError: a release could not be fetched.
         BuildError: a library could not be built.
     """
@@ -82,7 +82,10 @@ def bisect_releases(
 def make_probe(
     context: RunContext, question: BisectRequest, provide: Callable[[str], Runtime]
 ) -> Callable[[str], Outcome]:
-    """Return a function that runs the cell of ``question`` once, in a given version."""
+    """Return a function that runs the cell of ``question`` once, with a given version.
+
+    It returns ``error`` for an attempt that could not be judged.
+    """
     load = msgspec.convert(question.load, Load)
     stop = threading.Event()
 

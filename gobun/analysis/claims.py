@@ -1,4 +1,4 @@
-"""The claims this project started from: questions to a results file, kept in TOML."""
+"""Reads the claims that this project started from, and the checks that decide them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CLAIMS = paths.ROOT / "claims" / "claims.toml"
 
 Rule = Literal["always", "mostly", "somewhere"]
+"""How many cells or numbers must support a statement. ``always``: all. ``somewhere``: one.
+``mostly``: all, but if only some do, the judgement is ``partly`` and not ``refuted``."""
 
 
 class CounterpartCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +40,7 @@ class CounterpartCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stress: str | None = None
 
     def counterpart(self, cell: Cell) -> Cell:
-        """Return the counterpart of ``cell``. With another treatment it may be another build."""
+        """Return the counterpart of ``cell``. Another treatment may need another build."""
         named = {
             axis: getattr(self, axis)
             for axis in ("treatment", "module", "load", "stress")
@@ -57,8 +59,11 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: Rule
     supports: tuple[Outcome, ...] = ()
     fact: str | None = None
+    """The name of the measured fact to check instead of cells."""
     between: tuple[float, float] | None = None
+    """The smallest and the largest number of ``fact`` that support the statement."""
     given: CounterpartCheck | None = None
+    """Only cells whose counterpart fulfils this count."""
     os: Literal["linux", "darwin"] | None = None
     """The system on which this part can be tested; None for all."""
     runtime: str | None = None
@@ -70,10 +75,10 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patch: str | None = None
     """A patch that the builds of this part have; None for all executables."""
     without_patch: str | None = None
-    """A patch that they lack."""
+    """A patch that the builds of this part lack."""
 
     def selects(self, cell: Cell, patches: Mapping[str, Sequence[str]]) -> bool:
-        """Return whether this part selects ``cell``; ``patches`` is by version."""
+        """Return whether this part selects ``cell``; ``patches`` holds those of each version."""
         return (
             (self.patch is None or self.patch in patches.get(cell.version, ()))
             and self.without_patch not in patches.get(cell.version, ())
@@ -113,7 +118,7 @@ def read_claims(path: Path | None = None) -> dict[str, Claim]:
     """Read the claims in file order, by default the suite's own.
 
     Raises:
-        UsageError: the file has the wrong form; names it, the table and the key.
+        UsageError: the file has the wrong form. The error names the file, the table and the key.
     """
     path = path or CLAIMS
     content = read_toml(path, _ClaimsFile)

@@ -52,7 +52,7 @@ def merge(paths: Sequence[Path]) -> Run:
 
     The files of each platform must form one whole plan. Files of several platforms, such as x64 and
     arm64, are joined: each row then names its platform. Records that several files share are taken
-    once. Evidence keeps the name from its file, below the platform's folder if there are several.
+    once. Evidence keeps its name, below a folder for its platform if there are several platforms.
 
     Raises:
         UsageError: a file is damaged; files of one platform are of different plans or splits; files
@@ -116,7 +116,7 @@ def merge_into(paths: Sequence[Path], out: Path) -> Run:
     """Write the merged results to ``out``, with the evidence that they name.
 
     Raises:
-        UsageError: as in ``merge``, or named evidence is not below its results.
+        UsageError: as in ``merge``, or evidence is outside the folder of its results.
         PrerequisiteError: ``out`` cannot be written.
     """
     groups = _checked_groups(paths)
@@ -153,7 +153,7 @@ def _read_shard_files(path: Path) -> list[_ShardFile]:
 
 
 def _check_alike(facts: Sequence[tuple[Path, _Facts]]) -> None:
-    """Refuse files that differ in one of their facts."""
+    """Reject files that differ in one of their facts."""
     path, first = facts[0]
     for other_path, others in facts[1:]:
         for (kind, expected), (_, actual) in zip(first, others, strict=True):
@@ -193,7 +193,7 @@ def _platform_facts(part: _ShardFile, platform: Platform) -> tuple[Path, _Facts]
 def _check_splits(
     groups: Mapping[Platform, Sequence[_ShardFile]], parts: Sequence[_ShardFile]
 ) -> None:
-    """Refuse a split whose shards ran on several platforms, unless each platform ran all."""
+    """Reject a split whose shards ran on several platforms, unless each platform ran all shards."""
     of_split: dict[str, list[tuple[Path, _Facts]]] = {}
     partial = {platform: group for platform, group in groups.items() if not _has_all_shards(group)}
     for part in parts:

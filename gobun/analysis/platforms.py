@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gobun.cells.records import Header, Platform
 
 _NAMING = ("arch", "libc", "os", "kernel", "machine")
-"""The facts that can name a platform. A name has as many of them as it takes to be unique."""
+"""The facts that can name a platform. A name has each fact that makes more names unique."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -86,9 +86,9 @@ def platform_path(name: str, platform: str) -> str:
 
 
 def names_of(platforms: Sequence[Platform]) -> list[str]:
-    """Return a short name for each platform: what distinguishes it, such as its processor.
+    """Return a short name for each platform, from facts that distinguish it, such as the processor.
 
-    A single platform needs none.
+    The name of a single platform is empty.
     """
     if len(platforms) == 1:
         return [""]

@@ -1,8 +1,8 @@
 """Finds paths of the build machine in a library.
 
-A build path leads below a folder that people or build services own. Programs use ``/tmp`` alone,
-``/proc/self``, ``/etc/hosts`` or ``/usr/share/zoneinfo`` at run time, and Go's standard library
-contains many of these, so they do not count.
+A build path leads below a folder that people or build services own. Paths that programs use at run
+time do not count, such as ``/tmp`` itself, ``/proc/self``, ``/etc/hosts`` or
+``/usr/share/zoneinfo``. Go's standard library contains many of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks a library's container: format, architecture, slices, and whether it is complete.
 
-The check runs before the parser reads the file. A parser shows the rest of a truncated file, which
-would pass for a smaller library.
+The check runs before the parser reads the file, because a parser accepts a truncated file as a
+smaller library.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def slices_of(path: Path, data: bytes) -> tuple[bytes, ...]:
     """Return the bytes of each slice of a universal file, or the whole content of another file.
 
     Raises:
-        UsageError: it is a truncated universal file.
+        UsageError: a universal file is truncated, or one of its slices is not Mach-O.
     """
     if data[:4] not in _FAT_MAGICS:
         return (data,)

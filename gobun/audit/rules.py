@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gobun.audit.record import LibraryReport
 
 WARMUP_MAX_BYTES = 1_300_000
-"""Largest warm-up library with the pinned Go, in bytes. An application installs four."""
+"""Largest warm-up library with the pinned Go, in bytes, before a conversion for musl."""
 
 MUSL_EXTRA_BYTES = 50_000
 """Bytes that a conversion for musl adds, half of them for debuggers only."""
@@ -83,7 +83,7 @@ def warmup_rules(
 ) -> Rules:
     """Return the rules for a warm-up library for ``target``.
 
-    ``max_bytes`` applies to Go releases other than the pinned one. None means no limit.
+    ``max_bytes`` is the largest size before a conversion for musl. None means no limit.
     """
     if max_bytes is not None and target.libc == "musl":
         max_bytes += MUSL_EXTRA_BYTES
@@ -98,7 +98,7 @@ def warmup_rules(
 
 def guard_rules(target: targets.Target, *, file_name: str) -> Rules:
     """Return the rules for a guard for ``target``."""
-    # A signature and its pages make a Mach-O file larger, and there it does nothing.
+    # Only Linux has a limit. A signature and its pages make a Mach-O file larger.
     max_bytes = GUARD_MAX_BYTES if target.os == "linux" else None
     return library_rules(target, file_name=file_name, exports=GUARD_EXPORTS, max_bytes=max_bytes)
 

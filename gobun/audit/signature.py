@@ -1,7 +1,7 @@
 """Verifies a Mach-O code signature by computing every hash again.
 
-An invalid signature is worse than none, because macOS on arm64 kills the process that maps the
-page. The layout is that of Apple's ``cs_blobs.h``. All values are big-endian.
+An invalid signature is worse than none, because macOS on arm64 kills a process that maps a page
+with a wrong hash. The layout is that of Apple's ``cs_blobs.h``. All values are big-endian.
 """
 
 from __future__ import annotations

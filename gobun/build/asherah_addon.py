@@ -73,7 +73,7 @@ def write_asherah_package(target: Target, out: Path) -> list[Path]:
     """Write a package ``asherah`` for ``target`` into the folder ``out``, and return its files.
 
     Raises:
-        UsageError: the folder holds another package.
+        UsageError: ``out`` is a file, or the folder holds another package.
         PrerequisiteError: Go or Zig is missing, or the folder cannot be written.
         BuildError: the build failed.
         FetchError: a Go module, or Node's headers, could not be fetched.

@@ -157,6 +157,7 @@ def go_shared(
     Raises:
         PrerequisiteError: a tool is missing, or the disk is full.
         BuildError: Go, the C compiler or the linker failed.
+        FetchError: a Go module could not be fetched.
     """
     flags = flags or GoFlags()
     with scratch_folder("build") as temporary:
@@ -188,6 +189,7 @@ def go_archive(
     Raises:
         PrerequisiteError: a tool is missing, or the disk is full.
         BuildError: Go or the C compiler failed.
+        FetchError: a Go module could not be fetched.
     """
     flags = flags or GoFlags()
     with scratch_folder("build") as temporary:
@@ -352,7 +354,7 @@ def _zig_cc(target: Target, arguments: Sequence[str | Path]) -> None:
 
 
 def freestanding(source: Path, triple: str, flags: Sequence[str], output: Path) -> None:
-    """Compile one C file into a program without a libc, with exactly these flags.
+    """Run ``zig cc`` on one C file or object, with exactly these flags.
 
     Raises:
         PrerequisiteError: Zig is missing, or the disk is full.

@@ -82,7 +82,7 @@ class Fixture(msgspec.Struct, frozen=True):
     addon: Path
     """The addon for ``require``, with ``runSync``, ``callAsync`` and others (``native/addon``)."""
     published: Path | None = None
-    """The library that both forms load from their folder. None for all other fixtures."""
+    """``libasherah``: the library that both forms load from their folder. None for all others."""
     glue: str = ""
     """Script in ``scenarios/asherah`` that gives the addon the functions of a fixture."""
 
@@ -109,7 +109,7 @@ def build_fixture(
         UsageError: there is no such fixture.
         PrerequisiteError: Go or Zig is missing.
         BuildError: the build failed.
-        FetchError: Node's headers could not be fetched.
+        FetchError: a package or a Go module could not be fetched.
     """
     if name not in FIXTURES:
         raise UsageError.unknown("module", name, FIXTURES)

@@ -62,7 +62,7 @@ def build_static_guard(targets: Sequence[Target]) -> list[BuiltLibrary]:
 def build_preload(targets: Sequence[Target]) -> list[BuiltLibrary]:
     """Return the preload library for each target, in order. Build those that the cache lacks.
 
-    ``LD_PRELOAD`` loads it into applications that cannot change their code.
+    ``LD_PRELOAD`` loads it into applications whose code cannot be changed.
 
     Raises:
         PrerequisiteError: Zig is missing, or a target is not Linux.
@@ -111,7 +111,7 @@ def _build_preload(target: Target) -> BuiltLibrary:
         )
     file_name, _ = file_names(_PRELOAD_NAME, target)
     # The dynamic linker finds a preloaded library before libc, so handlers.c defines sigaction
-    # itself. It does not need guard.c, which installs hooks in other libraries.
+    # itself. The library needs no guard.c, which installs hooks in other libraries.
     core = [path for path in guard_sources() if path.name != "guard.c"]
     return build_c_library(
         _PRELOAD_NAME,

@@ -1,7 +1,7 @@
-"""Makes one C file of the guard, for a static library, an embedded segment or a Go package.
+"""Merges the guard's sources into one C file: for archives, embedded segments and Go packages.
 
-The guard is one object, so a linker takes all of it from an archive or nothing. A reference to any
-of its functions also links the constructor that installs it.
+The file compiles to one object, so a linker takes all of the guard from an archive, or none of it.
+A reference to any of its functions also links the constructor that installs it.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gobun.audit import Rules
 
 AUDIT = Path(audit.__file__).parent
-"""The audit's code. It decides which results pass, so it is a source of their recipes."""
+"""The audit's code. It decides which results pass, so recipes list it as a source."""
 
 
 class BuiltLibrary(msgspec.Struct, frozen=True):

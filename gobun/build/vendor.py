@@ -71,7 +71,7 @@ def vendor_guard(out: Path) -> list[Path]:
     It replaces a package that an earlier release wrote there.
 
     Raises:
-        UsageError: the folder contains Go or C files of another package.
+        UsageError: ``out`` is a file, or a folder with Go or C files of another package.
         PrerequisiteError: the folder cannot be written.
     """
     contents = _contents()

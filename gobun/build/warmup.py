@@ -42,6 +42,7 @@ def build_warmup(
         UsageError: the name or the Go release does not exist.
         PrerequisiteError: Go or Zig is missing.
         BuildError: the build failed, or the library does not pass its audit.
+        FetchError: the Go release could not be installed.
     """
     if name not in NAMES:
         raise UsageError.unknown("library name", name, NAMES)

@@ -30,7 +30,7 @@ _OF_A_REGISTRY = re.compile(r"(npm:|workspace:|file:|link:)|[^/:]*$")
 
 
 class CodegenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One script of upstream's."""
+    """One of upstream's scripts. ``codegen.toml`` describes the fields."""
 
     run: tuple[str, ...]
     makes: str
@@ -48,7 +48,7 @@ class Substitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CodegenLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How trees with one layout generate their imports."""
+    """How trees with one layout generate the files that their Zig code imports."""
 
     known_by: str
     packages: tuple[str, ...]
@@ -90,7 +90,7 @@ class Scratch(msgspec.Struct, frozen=True):
 
     @property
     def codegen(self) -> Path:
-        """The path of the generated files."""
+        """The folder of the files that the Zig code imports."""
         return self.tree / self.layout.generated
 
     @property
@@ -118,7 +118,7 @@ def generate(scratch: Scratch) -> None:
     scratch.codegen.mkdir(parents=True, exist_ok=True)
     for folder in layout.packages:
         console.log(f"installing the npm packages of {folder}")
-        # A frozen lock file must match package.json, which changed. The locked versions still hold.
+        # A frozen lock file no longer matches if a package was left out. Its versions still hold.
         frozen = [] if left_out_files(scratch.tree / folder) else ["--frozen-lockfile"]
         install = [str(scratch.bun), "install", *frozen, "--ignore-scripts"]
         _logged(scratch, install, scratch.tree / folder, f"install of {folder}")

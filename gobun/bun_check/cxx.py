@@ -30,7 +30,7 @@ _BINDINGS = "src/bun.js/bindings/"
 _COMPILE_S = 600.0
 _ERROR = re.compile(r"^.*(?:fatal )?error: .*$", re.MULTILINE)
 _SETTINGS = ("CCACHE_PATH=", "EMIT_LLVM=", "CI=true")
-"""Flags to remove: the compiler cache, link-time optimisation, and header lists."""
+"""Variables that make the Makefile leave out ccache, link-time optimisation and header lists."""
 
 
 def compile_touched(
@@ -99,7 +99,7 @@ def _compile_unit(
 
 
 def _command(tree: Path, webkit: Path, path: str) -> list[str]:
-    """Return upstream's command for one file, without the output of an object.
+    """Return upstream's command for one file, changed so that it writes no object.
 
     Raises:
         BuildError: the Makefile has none.

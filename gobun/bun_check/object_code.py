@@ -41,7 +41,7 @@ _RECORD = 32
 
 
 class Function(msgspec.Struct, frozen=True, order=True):
-    """A function and its position."""
+    """A symbol: the number of its section, and its position there in bytes."""
 
     section: int
     start: int
@@ -140,7 +140,7 @@ class ObjectCode:
         """Return whether functions call ``target``, and which constants of ``candidates`` they use.
 
         The search covers the functions whose names match ``pattern``, and their callees whose
-        names match ``functions``. A constant counts in code and in a referenced record.
+        names match ``functions``. A constant can be in code, or in a record that code refers to.
         """
         follow = re.compile(functions)
         waiting = self.functions(pattern)
@@ -176,7 +176,7 @@ class ObjectCode:
                 # A relocation may name a local function by its section and offset.
                 called = self._function_at(symbol.section, address) if not symbol.name else None
                 yield Reference(called.name if called else symbol.name, symbol.section, address)
-        # The assembler resolves calls within a section.
+        # The assembler resolves calls within a section, so they have no relocation.
         for match in _NEAR_BRANCH.finditer(self._code(function)):
             address = function.start + match.start(1) + _FIELD
             address += int.from_bytes(match[1], "little", signed=True)

@@ -8,7 +8,7 @@ import msgspec
 
 Verdict = Literal["proven", "wrong", "not checked"]
 ALL_PATCHES = "all"
-"""Replaces the patch id in a finding about all patches."""
+"""Replaces the patch id in a result about all patches."""
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 class CheckReport(msgspec.Struct, frozen=True):
-    """All findings about one tree."""
+    """All check results for one tree."""
 
     identity: str
     version: str

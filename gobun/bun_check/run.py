@@ -44,7 +44,8 @@ def check_series(
 ) -> CheckReport:
     """Check the tree of a checkout's base with ``patches``. The checkout does not change.
 
-    ``unpatched`` checks the base itself, with the values that ``patches`` list for its object.
+    ``unpatched`` checks the base with the control's patches only. It still looks for the constants
+    that ``patches`` list for the object.
 
     Raises:
         UsageError: there is no patch.
@@ -187,7 +188,7 @@ def _zig_file(
 
 
 def render(report: CheckReport) -> str:
-    """Return a report for a terminal by patch, with full details of failed and open checks."""
+    """Return a report by patch, with the details of each check that failed or did not run."""
     lines = [f"Bun {report.version}, tree {report.identity}"]
     if not report.patches:
         lines[0] += ", unpatched"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_tree(git: Git, commit: str, missing_paths: Iterable[str], folder: Path) -> None:
-    """Write the files of ``commit`` that a build reads and that have content."""
+    """Write the files of ``commit`` that a build reads to ``folder``, except ``missing_paths``."""
     absent = set(missing_paths)
     write_files(git, commit, folder, lambda path: is_built(path) and path not in absent)
 

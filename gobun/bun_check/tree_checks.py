@@ -1,4 +1,4 @@
-"""Runs the checks that need the whole patched tree: of all Zig code, and of the object code."""
+"""Checks the whole patched tree: all of its Zig code, and the object code."""
 
 from __future__ import annotations
 
@@ -86,7 +86,11 @@ def zig_cache(version: str) -> Path:
 
 
 def semantic(scratch: Scratch | None) -> CheckResult:
-    """Check that all of the Zig code passes analysis."""
+    """Check that all of the Zig code passes analysis.
+
+    Raises:
+        PrerequisiteError: Zig failed for a reason other than the code, such as a full disk.
+    """
     check, subject = "semantic analysis", "all of Bun's Zig code"
     if scratch is None:
         return CheckResult(ALL_PATCHES, check, subject, "not checked", _UNKNOWN_CODEGEN)
@@ -100,7 +104,7 @@ def semantic(scratch: Scratch | None) -> CheckResult:
 
 
 def make_object(prepare_scratch: Callable[[], Scratch | None], folder: Path) -> Path | None:
-    """Return the optimised object of a tree, from its folder if it was built before.
+    """Return the optimised object of a tree, from ``folder`` if it was built before.
 
     Return None if the layout of the tree is unknown.
 

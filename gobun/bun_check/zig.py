@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gobun.toolchain import Tool
 
 WHEELS = (("1.2.", "0.14.1"), ("1.3.", "0.15.2"))
-"""The Zig wheel closest to the fork that a line of Bun is built with."""
+"""For each line of Bun, the release of Zig's wheel that is closest to the fork that builds it."""
 
 
 def wheel_for(version: str, named: str = "") -> str:
@@ -37,7 +37,7 @@ def wheel_for(version: str, named: str = "") -> str:
 
 
 def faults(zig: Tool, path: str, content: bytes, folder: Path) -> dict[str, str]:
-    """Return the errors of ``zig fmt --check`` and ``zig ast-check``, or empty texts."""
+    """Return the first error of ``zig fmt --check`` and of ``zig ast-check``, or empty texts."""
     file = folder / path.replace("/", "+")
     file.write_bytes(content)
     answers = {}

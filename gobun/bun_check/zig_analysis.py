@@ -56,7 +56,7 @@ def provide(scratch: Scratch) -> None:
 
 
 def rewrite(scratch: Scratch) -> None:
-    """Rewrite a copy with generated files for the stock Zig."""
+    """Rewrite the sources and the generated files of a copy for the stock Zig."""
     for each in scratch.layout.instead:
         path = scratch.tree / each.file
         path.write_text(path.read_text().replace(each.says, each.put))
@@ -66,7 +66,11 @@ def rewrite(scratch: Scratch) -> None:
 
 
 def analyse(scratch: Scratch) -> ZigBuildResult:
-    """Analyse a prepared copy with ``zig build``, for this machine, in debug mode."""
+    """Analyse a prepared copy with ``zig build``, for this machine, in debug mode.
+
+    Raises:
+        PrerequisiteError: Zig failed for a reason other than the code, such as a full disk.
+    """
     step, *flags = scratch.layout.analysis
     return zig_build(scratch, step, flags, "analysing")
 
@@ -75,7 +79,7 @@ def zig_build(scratch: Scratch, step: str, flags: list[str], purpose: str) -> Zi
     """Run a step of the copy's ``build.zig``, and write its output to a log.
 
     Raises:
-        PrerequisiteError: Zig failed for another reason than the code, such as a full disk.
+        PrerequisiteError: Zig failed for a reason other than the code, such as a full disk.
     """
     log = scratch.logs / f"zig-{step}.log"
     log.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Applies a series to a checkout's base as commits, either all of its patches or none.
 
-The commits are made in a scratch index. The work tree changes only after the last patch has
+The commits are made with a scratch index. The work tree changes only after the last patch has
 applied. Author and date are fixed, so equal patches make equal commits.
 """
 
@@ -30,15 +30,16 @@ TRAILER = "Gobun-Patch: "
 
 
 class PatchedTree(msgspec.Struct, frozen=True):
-    """A patched tree."""
+    """A checkout with patches applied."""
 
     version: str
     folder: Path
     base: str
     """The upstream commit."""
     head: str
+    """The commit with the patches."""
     identity: str
-    """Identity of the commit and the patch contents. Binaries built from the tree carry it."""
+    """Hash of the upstream commit and the patches. A Bun is registered under it."""
     patches: tuple[str, ...]
 
 
@@ -51,15 +52,20 @@ def tree_identity(commit: str, patches: Sequence[tuple[str, bytes]]) -> str:
 
 
 def identity_of(commit: str, series: Series, patches: Sequence[Patch]) -> str:
-    """Return the identity that ``commit`` has with some patches of a series."""
+    """Return the identity that ``commit`` has with some patches of a series.
+
+    Raises:
+        UsageError: a patch file cannot be read.
+    """
     return tree_identity(commit, [(patch.id, series.content(patch)) for patch in patches])
 
 
 def apply_series(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> PatchedTree:
-    """Move a checkout from any state that the suite left to its base plus ``patches``.
+    """Move a checkout from any state that the suite left it in to its base plus ``patches``.
 
     Raises:
-        UsageError: the checkout has a person's work in it, or a patch file cannot be read.
+        UsageError: the checkout has a person's work in it, another git process uses it, or a patch
+            file cannot be read.
         PatchError: a patch does not apply. The checkout is unchanged.
     """
     checkout.check_untouched()
@@ -141,7 +147,7 @@ def message_of(title: str, reason: str, name: str) -> str:
 
 
 def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
-    """Commit ``tree`` with the fixed identity, dated one second after its parent."""
+    """Return a new commit of ``tree`` with the fixed author, dated one second after its parent."""
     date = f"{int(git('show', '--no-patch', '--format=%ct', parent)) + 1} +0000"
     identity = {"GIT_AUTHOR_NAME": NAME, "GIT_AUTHOR_EMAIL": EMAIL}
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}

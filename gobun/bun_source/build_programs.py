@@ -1,4 +1,4 @@
-"""Finds the programs that a build of Bun needs, and compares their versions with its limits."""
+"""Finds the programs that a build of Bun needs, and checks their versions."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class BuildPrerequisite(msgspec.Struct, frozen=True):
     state: State = "ok"
     """``note`` means that the build does not depend on it."""
     debian: str = ""
-    """The command that installs it on that system, or empty if there is none."""
+    """The command that installs it on Debian, or empty if there is none."""
     macos: str = ""
+    """The command that installs it on macOS, or empty if there is none."""
     least: tuple[int, ...] = ()
     """The lowest version that the build accepts, or empty if any will do."""
 
@@ -83,7 +84,7 @@ def examine_programs(layout: BuildLayout) -> list[BuildPrerequisite]:
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """Return the first version in a program's output."""
+    """Return the first version in a program's output, or an empty tuple."""
     match = _VERSION.search(text)
     return tuple(int(part) for part in match[1].split(".")) if match else ()
 
@@ -127,7 +128,7 @@ def _version(program: str | Path, *words: str) -> tuple[tuple[int, ...] | None, 
 
 
 def _rust(layout: BuildLayout) -> list[BuildPrerequisite]:
-    """Check for the Rust that the checkout pins. Rustup fetches it unless it has it already."""
+    """Check for the Rust that the checkout pins. Rustup fetches it at the first use if needed."""
     channel = layout.pins.get("rust")
     if channel is None:
         return []
@@ -150,7 +151,7 @@ def _rust(layout: BuildLayout) -> list[BuildPrerequisite]:
 
 
 def llvm_prerequisites(layout: BuildLayout) -> list[BuildPrerequisite]:
-    """Return a row for each LLVM program that the layout needs, with the installed one."""
+    """Return a row for each LLVM program that the layout needs, with the installed version."""
     bounds = layout.llvm_range
     if bounds is None:
         return [BuildPrerequisite("llvm", "a pinned range", "the checkout names none", "note")]
@@ -181,14 +182,14 @@ def llvm_prerequisites(layout: BuildLayout) -> list[BuildPrerequisite]:
 def llvm_folder(layout: BuildLayout) -> Path | None:
     """Return the folder of the LLVM that the checkout pins, if it is installed beside others.
 
-    The older build systems look for compilers in ``PATH`` only, where this folder often is not.
+    The older build systems look for compilers only in ``PATH``, which often lacks this folder.
     """
     folders = llvm_folders(layout.llvm_range[0][0]) if layout.llvm_range else []
     return next((Path(each) for each in folders if (Path(each) / "clang++").is_file()), None)
 
 
 def llvm_folders(major: int) -> list[str]:
-    """Return where Debian, Alpine and Homebrew install the programs of a major version of LLVM."""
+    """Return the folders where Debian, Alpine and Homebrew install a major version of LLVM."""
     brew = [f"{prefix}/opt/llvm@{major}/bin" for prefix in ("/opt/homebrew", "/usr/local")]
     return [f"/usr/lib/llvm-{major}/bin", f"/usr/lib/llvm{major}/bin", *brew]
 

@@ -1,4 +1,4 @@
-"""Reports the progress of a build and estimates the time that is left."""
+"""Reports the progress of a build and estimates the remaining time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 _TAIL_BYTES = 4096
 _PRIOR_S = 60.0
-"""Seconds of work that the expected stage weights count for in the first estimates."""
+"""Seconds of work to assume at the expected rate, so that the first estimates do not jump."""
 _LINE_WIDTH = 80
 """Longest part of a log line that is shown, in characters."""
 _MOST_BEFORE_END = 0.95
@@ -51,12 +51,12 @@ class BuildProgress:
             console.log(self._progress_text)
 
     def end(self) -> None:
-        """Note that the stage is finished. Files that an earlier run made took no time here."""
+        """Note that the stage is finished. Files that an earlier run made do not count."""
         self._spent_s += time.monotonic() - self._stage_started_at
         self._finished_weight += self._stages[self._position].weight * (1 - self._made_before)
 
     def print_progress(self) -> None:
-        """Print how far the build is."""
+        """Log how far the build is, and the estimate of the remaining time."""
         steps = self._steps()
         progress = f"step {steps[0]} of {steps[1]}" if steps else self._last_words()
         minutes = self.minutes_left(time.monotonic() - self._stage_started_at)

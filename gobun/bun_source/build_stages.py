@@ -1,7 +1,7 @@
 """The commands that build a checkout, stage by stage, as upstream documents them.
 
-The newer build systems do everything in one command. `make` and the first CMake need several, and
-then an interrupted build starts again with the first stage that is not finished.
+The newer build systems do everything in one command. `make` and the first CMake need several. The
+next build skips a finished stage whose outputs exist.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ _MAKE_LIBRARIES: dict[str, tuple[tuple[str, ...], int]] = {
     "zstd": (("libzstd.a",), 30),
     "base64": (("libbase64.a",), 5),
 }
-"""Target of upstream's Makefile to its files in ``src/deps`` and its CPU time in seconds."""
+"""For each target of upstream's Makefile: its files in ``src/deps`` and its CPU time in seconds."""
 _MAKE_SCRIPTS = {
     "node-fallbacks": (("src/node-fallbacks/out",), 10),
     "runtime_js": (("src/runtime.out.js", "src/runtime.node.out.js", "src/runtime.bun.out.js"), 2),
     "fallback_decoder": (("src/fallback.out.js",), 1),
     "bun_error": (("packages/bun-error/dist",), 5),
 }
+"""The same for targets that are not libraries, with files relative to the checkout."""
 _MAKE_BLOBS = ("src/js_lexer/id_start_bitset.blob", "src/js_lexer/id_continue_bitset.blob")
 _BINDINGS = "src/bun.js/bindings"
 _MAKE_SOURCES = (
@@ -56,13 +57,13 @@ _MAKE_SOURCES = (
 )
 """Files that `release-bindings` compiles."""
 _MAKE_QUICK = ("OPTIMIZATION_LEVEL=-O1", "EMIT_LLVM_FOR_RELEASE=", "EMIT_LLVM=")
-"""The profiles ``quick`` and ``debug``: less optimisation of C++, and none by the linker."""
+"""Settings of ``quick`` and ``debug``: less optimisation of C++, and none by the linker."""
 _MAKE_ZIG = {
     "release": ("build-obj", 480, "bun-link-lld-release"),
     "quick": ("build-obj", 480, "bun-link-lld-release"),
     "debug": ("dev-obj-notrack", 120, "bun-link-lld-debug"),
 }
-"""Profile to upstream's targets that compile the Zig code and link, with the Zig code's weight."""
+"""For each profile: the target that compiles Zig code, its weight, and the target that links."""
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
@@ -77,11 +78,11 @@ class BuildOptions(msgspec.Struct, frozen=True):
     webkit: Path | None = None
     """A folder with ``include`` and ``lib``, or a checkout of WebKit's sources (build.ts)."""
     prefetch: Path | None = None
-    """A folder with every file that build.ts downloads, named by its address."""
+    """A folder with every file that build.ts downloads, each named after its address."""
     cache: Path | None = None
     """The folder where upstream's scripts keep downloads."""
     commit: str = ""
-    """The upstream commit, which the executable gives as its revision (`make`)."""
+    """The upstream commit, which the executable reports as its revision (`make`)."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -91,7 +92,7 @@ class Stage(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...]
     outputs: tuple[str, ...] = ()
     """Outputs, relative to the checkout. A finished stage is skipped if all its outputs exist. A
-    stage without outputs runs in every build and decides itself which files are out of date."""
+    stage without outputs runs in every build and itself decides which files are out of date."""
     weight: int = 1
     """Approximate seconds of CPU time, for the estimate of the remaining time."""
     counted_files: CountedFiles | None = None
@@ -111,7 +112,7 @@ def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildP
     """Return the commands that build ``tree``, and their environment variables.
 
     Raises:
-        UsageError: the build system does not support the profile or the offline option.
+        UsageError: the build system is unknown, or does not support the profile or an option.
     """
     programs = build_system_of(tree).programs
     if options.profile not in programs:
@@ -124,7 +125,7 @@ def plan_build(layout: BuildLayout, tree: Path, options: BuildOptions) -> BuildP
     env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     if layout.era == "make":
         _refuse(layout, options, "prefetch", "cache")
-        # Without it the revision is HEAD, so each change of a C++ patch recompiles all Zig code.
+        # Otherwise the revision is HEAD, so each change of a C++ patch recompiles all Zig code.
         env["GIT_SHA"] = options.commit
         return BuildPlan(_make_stages(options, program), env, program)
     if layout.era == "cmake-1":
@@ -159,7 +160,7 @@ def _scripted(layout: BuildLayout, options: BuildOptions, env: dict[str, str]) -
         )
     _refuse(layout, options, "zig")
     words = [str(options.bun), "run", script, f"-j{options.jobs}"]
-    # Without this a local build reports itself as a canary of a different version.
+    # Turn canary off below: otherwise a local build reports a canary of another version.
     if layout.era == "cmake":
         _refuse(layout, options, "prefetch")
         words.append("-DENABLE_CANARY=OFF")
@@ -182,7 +183,7 @@ def _make_stages(options: BuildOptions, program: str) -> tuple[Stage, ...]:
     settings += [f"ZIG={options.zig}"] if options.zig else []
     settings += [f"JSC_BASE_DIR={options.webkit}"] if options.webkit else []
 
-    # Each profile has its own folder of objects, because make does not know their compiler flags.
+    # Objects built with other flags need their own folder, because make does not compare flags.
     optimised = options.profile == "release"
     objects = "src/bun.js/bindings-obj" if optimised else "src/bun.js/bindings-obj-quick"
     cxx = [*settings, f"OBJ_DIR={objects}", *(() if optimised else _MAKE_QUICK)]

@@ -50,7 +50,7 @@ class Checkout(msgspec.Struct, frozen=True):
 
     @property
     def upstream(self) -> str:
-        """The upstream commit of its files. An archive is imported as a different commit."""
+        """The upstream commit of its files. The base of an archive is another commit."""
         release = read_commits().get(self.version)
         same = is_release(self.store, self.base, release)
         return release.commit if release and same else self.base
@@ -60,7 +60,7 @@ class Checkout(msgspec.Struct, frozen=True):
         return self.store.missing_paths(self.head)
 
     def changes(self, *, untracked: bool = False) -> list[str]:
-        """Return the files that differ from HEAD, and on request those that git does not track."""
+        """Return the files that differ from HEAD. ``untracked`` adds the untracked ones."""
         untracked_mode = "normal" if untracked else "no"
         words = (
             "status",
@@ -72,7 +72,7 @@ class Checkout(msgspec.Struct, frozen=True):
         return [line[3:] for line in self.git(*words).split("\0") if line]
 
     def is_made(self, commit: str) -> bool:
-        """Return whether the suite made ``commit``, or started from it."""
+        """Return whether ``commit`` is the base, or was recorded with `mark_made`."""
         return commit == self.base or self.git.succeeds(
             "rev-parse", "-q", "--verify", _made_ref(commit)
         )
@@ -100,10 +100,11 @@ class Checkout(msgspec.Struct, frozen=True):
             )
 
     def check_untouched(self, *, untracked: bool = False) -> None:
-        """Reject a checkout with a person's work in it, on request also untracked files.
+        """Reject a checkout that holds a person's work. ``untracked`` counts new files as work too.
 
         Raises:
-            UsageError: files are changed, or there are commits that the series lacks.
+            UsageError: files are changed, a rebase or the like is unfinished, or there are commits
+                that the series lacks.
         """
         self.check_settled()
         changed_files = self.changes(untracked=untracked)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def move_checkout(checkout: Checkout, commit: str) -> None:
-    """Move the work tree from HEAD to ``commit``. If killed, the next opening rolls back.
+    """Move the work tree from HEAD to ``commit``. The next opening rolls a killed move back.
 
     Raises:
         UsageError: an untracked file is in the way, or another git process is running.
@@ -31,7 +31,7 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
             f"another git process runs in {checkout.folder}, or was killed there",
             hint=f"when none runs any more, remove {lock}",
         )
-    # Check again here, because git overwrites ignored files.
+    # Check this here, because git itself overwrites ignored files.
     in_the_way = _files_only_in(checkout, head, commit)
     if in_the_way:
         raise UsageError(
@@ -44,7 +44,7 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
     try:
         checkout.git("checkout", "--quiet", "--detach", commit)
     except GobunError as error:
-        # Do not check an interrupted git: the next opening undoes its changes.
+        # Keep the journal if git was interrupted or changed anything: the next opening undoes it.
         if (
             not lock.exists()
             and not checkout.changes()
@@ -61,7 +61,11 @@ def move_checkout(checkout: Checkout, commit: str) -> None:
 
 
 def roll_back(checkout: Checkout) -> None:
-    """Roll back to the commit that a killed move started from."""
+    """Roll back to the commit that a killed move started from, if there was one.
+
+    Raises:
+        UsageError: a person has changed other files or moved to another commit since.
+    """
     journal = _journal(checkout)
     if not journal.is_file():
         return

@@ -42,12 +42,13 @@ class Fetched(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
     """Files whose content is missing from the origin."""
     there_before: bool
+    """Whether an existing checkout was kept."""
     submodules: tuple[FilledSubmodule, ...] = ()
 
 
 @contextlib.contextmanager
 def open_checkout(version: str) -> Iterator[Checkout]:
-    """Lock and yield the checkout of ``version``, with no change of it half done.
+    """Lock the checkout of ``version``, undo an interrupted change of it, and yield it.
 
     Raises:
         UsageError: there is no checkout, or an interrupted change of it cannot be undone.
@@ -65,7 +66,7 @@ def open_checkout(version: str) -> Iterator[Checkout]:
 
 @contextlib.contextmanager
 def tree_locked(version: str) -> Iterator[tuple[str, int]]:
-    """Lock the work tree of ``version`` but not the store, and yield its HEAD and the lock.
+    """Lock the work tree of ``version``, not the store. Yield its HEAD and the lock's descriptor.
 
     Raises:
         UsageError: there is no checkout.
@@ -96,7 +97,7 @@ def _take_in(checkout: Checkout) -> None:
     entries = git("ls-files", "-t", "-z").split("\0")
     out = [line[2:] for line in entries if line.startswith("S ")]
     missing = checkout.store.missing_paths(checkout.base)
-    # A person set the other patterns.
+    # Leave any other patterns alone, because a person set them.
     if set(out) - set(missing) and path.read_text() in map(_patterns, (out, missing)):
         console.log(f"adding the files that were missing from {checkout.folder}")
         files.write_whole(path, _patterns(missing))
@@ -114,7 +115,8 @@ def fetch_checkout(
 ) -> Fetched:
     """Ensure that there is a whole checkout of ``version``, at its release or at ``ref``.
 
-    ``sources`` overrides the addresses of submodules in ``.gitmodules``.
+    ``sources`` overrides the addresses of submodules in ``.gitmodules``. ``discard`` replaces an
+    existing checkout, even one that holds a person's work.
 
     Raises:
         UsageError: ``version`` is unknown and no ``ref`` is given, or a person's work is in the
@@ -170,11 +172,12 @@ def _fetch_missing(checkout: Checkout, origin: Origin) -> None:
 
 
 def _renew(store: Store, version: str, origin: Origin, request: _CommitRequest) -> None:
-    """Replace the checkout of ``version``, if there is one, by the requested commit."""
+    """Check out the requested commit as ``version``, and remove an existing checkout first."""
     commit = import_commit(store, origin, request.commit, f"bun-v{version}")
     release, same = request.release, is_release(store, commit, request.release)
     if origin.kind == "archive" and not same:
         check_archived(origin, request.commit)
+    # Without the id of the release's tree, the files of an archive cannot be compared.
     unknowable = origin.kind == "archive" and release is not None and release.tree is None
     if not same and not request.by_ref and not unknowable:
         raise FetchError(

@@ -1,7 +1,7 @@
 """Records which commit each release of Bun was built from, as its own binary reports it.
 
-``commits.toml`` only grows: `invoke bun-commits` reads the commits of released binaries. A binary
-that reports a different commit than the table is an error to look into.
+``commits.toml`` only grows: `invoke bun-commits` adds the commits that released binaries report. If
+a binary and the table disagree, the command fails and changes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class BunCommit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     commit: str
     tree: str | None = None
-    """The id of its tree, which identifies an archive without history. None if unknown so far."""
+    """The id of its tree, which identifies an archive without history. None if not known yet."""
 
 
 class _CommitsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +77,7 @@ def shown_revision(program: Path) -> str:
 
     Raises:
         FetchError: it prints no commit.
+        PrerequisiteError: it cannot be run here.
     """
     completed = ask_revision(program)
     match = _PRINTED_HASH.search(completed.out)
@@ -99,7 +100,9 @@ def full_revision(program: Path) -> str | None:
 
 
 def record_new_commits(programs: dict[str, Path], path: Path = TABLE) -> list[str]:
-    """Add the commits that released binaries report, and return the new versions.
+    """Add the commits that released binaries report to the table, and return the new versions.
+
+    ``programs`` has the executable of each version.
 
     Raises:
         FetchError: a binary reports no commit, or a different one than the table.

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_CONTEXT = 25
 _HEADING = re.compile(rb"^(@@ -\S+ \+\S+ @@) .*$", re.MULTILINE)
-"""Git's guess of the function around a hunk. It is upstream's text, and applying ignores it."""
+"""Git's guess at the function around a hunk. Exports drop this text: it is upstream's, and git
+ignores it when it applies a patch."""
 _DIFF = (
     "diff-tree",
     "-p",
@@ -63,7 +64,10 @@ class Export(msgspec.Struct, frozen=True):
 
 
 def diff_text(git: Git, old_commit: str, new_commit: str) -> bytes:
-    """Return the patch between two commits, with the least context that makes it unambiguous."""
+    """Return the patch between two commits, with the least context that makes it unambiguous.
+
+    The context is at most 25 lines, so the patch of a repetitive file may stay ambiguous.
+    """
     content = b""
     for context in range(1, _MOST_CONTEXT + 1):
         content = _HEADING.sub(
@@ -91,8 +95,8 @@ def commits_of(checkout: Checkout) -> list[SeriesCommit]:
     """Return the commits on top of the base as patches, oldest first.
 
     Raises:
-        UsageError: HEAD does not descend from the base, a commit is a merge, or two commits
-            have the same id.
+        UsageError: HEAD does not descend from the base, a commit cannot become a patch (a merge, an
+            empty commit), or two commits have the same id.
     """
     git, base = checkout.git, checkout.base
     if not git.succeeds("merge-base", "--is-ancestor", base, "HEAD"):
@@ -143,9 +147,11 @@ def _read_commit(git: Git, parent: str, commit: str) -> SeriesCommit:
 def export_series(checkout: Checkout, folder: Path, *, drop: bool = False) -> Export:
     """Write the commits of a checkout to a series.
 
+    ``drop`` removes patches of the series that the checkout lacks.
+
     Raises:
-        UsageError: there are uncommitted changes, or the checkout lacks patches of the series
-            and ``drop`` is false.
+        UsageError: there are uncommitted changes or an unfinished rebase, a commit cannot become a
+            patch, or the checkout lacks patches of the series and ``drop`` is false.
     """
     checkout.check_settled()
     changed_files = checkout.changes()
@@ -185,7 +191,10 @@ def _check_none_lacks(
 def write_series(
     folder: Path, version: str, commits: Sequence[SeriesCommit], old_series: Series | None
 ) -> Export:
-    """Write patches and their entries. A file with the same content is not touched."""
+    """Write patches and their entries, and remove the patches of Bun that have no commit.
+
+    A file with the same content is not touched.
+    """
     contents = {f"{patch.id}.patch": patch.content for patch in commits}
     path = folder / FILE_NAME
     text = path.read_text() if old_series is not None else ""
@@ -211,8 +220,8 @@ def new_patch(
     ``add`` lists untracked files that belong to the patch.
 
     Raises:
-        UsageError: nothing is changed, the id is taken, or the checkout lacks patches. The
-            changes stay as they were.
+        UsageError: nothing is changed, the id or the title is not valid, the id is taken, or the
+            checkout lacks patches. The changes stay as they were.
     """
     check_id(name, "--id")
     if not title.strip() or len(title.splitlines()) != 1:
@@ -232,7 +241,7 @@ def new_patch(
     git, head = checkout.git, checkout.head
     with scratch_folder("new") as temporary:
         # Copy the checkout's own index, because it records which files were left out. Keep its
-        # date, because git decides by it which files to read again.
+        # date, because git compares it with the dates of files to find the changed ones.
         index = Path(git("rev-parse", "--path-format=absolute", "--git-path", "index"))
         with files.disk_errors(Path(temporary)):
             scratch = git.with_index(Path(shutil.copy2(index, temporary)))

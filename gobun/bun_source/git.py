@@ -1,4 +1,4 @@
-"""Runs git the same way everywhere: with our configuration only, no hooks, a fixed identity.
+"""Runs git the same way everywhere: only our configuration, no hooks, and a fixed identity.
 
 A person's own settings (signing, hooks, line endings, aliases, a name) would change the resulting
 commits, or make git fail.
@@ -26,7 +26,7 @@ EMAIL = "patches@gobun.invalid"
 """The author of every commit. No mail can reach the address."""
 
 OLDEST_GIT = (2, 36)
-"""The oldest git that can apply a patch three ways without a work tree."""
+"""The first git with ``core.fsync``, by its release notes. ``apply --3way --cached`` needs 2.32."""
 
 _SETTINGS = {
     "advice.detachedHead": "false",
@@ -57,8 +57,8 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
     "GIT_EDITOR": ":",
-    # A lookup of an object that is not there asks every origin, and each of those fetches looks
-    # the object up again: eleven origins start thousands of processes. Fetch by name instead.
+    # Otherwise a lookup of a missing object asks every origin, and each of those fetches looks the
+    # object up again: eleven origins start thousands of processes. Fetch objects by id instead.
     "GIT_NO_LAZY_FETCH": "1",
     "LC_ALL": "C",
     "GIT_AUTHOR_NAME": NAME,
@@ -112,7 +112,7 @@ class Git(msgspec.Struct, frozen=True):
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Run git and return its output without the last line end.
+        """Run git and return its output without the last newline.
 
         Raises:
             GitError: it failed.
@@ -148,10 +148,10 @@ class Git(msgspec.Struct, frozen=True):
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> FinishedBytes:
-        """Run git and return its result.
+        """Run git and return its result, whatever its exit code is.
 
         Raises:
-            PrerequisiteError: there is no git, or the disk is full.
+            PrerequisiteError: there is no git or no such folder, or the disk is full.
         """
         if not self.folder.is_dir():
             raise PrerequisiteError(
@@ -183,7 +183,7 @@ class Git(msgspec.Struct, frozen=True):
         return as_text(completed.out).strip() if completed.code == 0 else None
 
     def missing_objects(self, commit: str) -> set[str]:
-        """Return the ids of the objects of ``commit`` that are missing here.
+        """Return the ids of the objects of ``commit`` that the repository lacks.
 
         Raises:
             GitError: the commit itself is missing.
@@ -198,7 +198,11 @@ class Git(msgspec.Struct, frozen=True):
 
 
 def command() -> list[str]:
-    """Return the command that starts git with our settings only."""
+    """Return the command that starts git with our settings.
+
+    Raises:
+        PrerequisiteError: git is missing or too old.
+    """
     check_version()
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
     return ["git", *settings]
@@ -224,10 +228,10 @@ def check_version() -> str:
 
 
 def check_disk(folder: Path, completed: FinishedBytes) -> None:
-    """Raise PrerequisiteError if git failed because the disk is full.
+    """Check whether git failed because it could not write to the disk.
 
     Raises:
-        PrerequisiteError: the disk is full, or files may not grow any further.
+        PrerequisiteError: the disk is full, or a file reached a size limit.
     """
     lines = as_text(completed.err).splitlines()
     full = next((line for line in lines for sign in _FULL_DISK if sign in line), None)

@@ -53,7 +53,7 @@ class Store(msgspec.Struct, frozen=True):
         return missing_files
 
     def missing_paths(self, commit: str) -> tuple[str, ...]:
-        """Return the paths of the same files."""
+        """Return the sorted paths of the files of ``commit`` whose content is missing."""
         return tuple(
             sorted(path for named in self.missing_files(commit).values() for path in named)
         )
@@ -97,7 +97,9 @@ def open_store() -> Iterator[Store]:
 
 @contextlib.contextmanager
 def inheritable_lock(path: Path) -> Iterator[int]:
-    """Hold the lock that guards ``path``. A process that inherits the descriptor keeps the lock.
+    """Hold the lock that guards ``path``, and yield its descriptor.
+
+    If this process is killed, a child that inherited the descriptor keeps the lock.
 
     Raises:
         PrerequisiteError: the lock file cannot be made.
@@ -120,7 +122,7 @@ def inheritable_lock(path: Path) -> Iterator[int]:
 
 
 def _remove_interrupted(repository: Path) -> None:
-    """Remove the files of an interrupted git. Only the holder of the lock writes them."""
+    """Remove the files that an interrupted git left. Only the holder of the lock writes them."""
     leftovers = [
         *repository.glob("*.lock"),
         *repository.glob("refs/gobun/**/*.lock"),
@@ -133,7 +135,7 @@ def _remove_interrupted(repository: Path) -> None:
 def _relink(folder: Path) -> None:
     """Repair the paths by which store and checkouts refer to each other after a move or copy.
 
-    Otherwise git takes the checkouts of a moved store for removed ones and forgets their state.
+    Otherwise git would take the checkouts of a moved store for removed ones and forget their state.
     In a copied store it would change the state of the original's checkouts.
     """
     for gitdir_file in folder.glob("store.git/worktrees/*/gitdir"):
@@ -146,7 +148,11 @@ def _relink(folder: Path) -> None:
 
 
 def remove_tree(store: Store, version: str) -> None:
-    """Remove a checkout and its records in the store."""
+    """Remove a checkout and its records in the store.
+
+    Raises:
+        PrerequisiteError: the folder cannot be removed.
+    """
     store.git.attempt("update-ref", "-d", base_ref(version))
     folder = store.tree(version)
     with files.disk_errors(folder):

@@ -14,11 +14,12 @@ _NO_END = b"\\ No newline at end of file"
 
 
 class Hunk(msgspec.Struct, frozen=True):
-    """One place of a file that a patch changes. Lines include their line endings."""
+    """One place in a file that a patch changes. Lines include their line endings."""
 
     number: int
     """Its number within its file, from 1."""
     old_start: int
+    """The number of its first line in the old file, from 1; 0 for a new file."""
     old: tuple[bytes, ...]
     new: tuple[bytes, ...]
     added: tuple[bytes, ...]
@@ -35,7 +36,7 @@ class FileDiff(msgspec.Struct, frozen=True):
 
 
 def lines_of(data: bytes) -> list[bytes]:
-    """Split lines as git does: a lone carriage return does not end a line."""
+    """Split ``data`` into lines as git does: a lone carriage return does not end a line."""
     return re.findall(rb"[^\n]*\n|[^\n]+", data)
 
 
@@ -91,7 +92,7 @@ def _path(head: list[bytes], label: str) -> str:
             name = line.removeprefix(sign).rstrip(b"\t")
             if line.startswith(sign) and name.startswith(side):
                 return name.removeprefix(side).decode(errors="replace")
-    # Without hunks (a mode, an empty file) there are only the two equal names of the first line.
+    # A diff without hunks (a mode, an empty file) has its path only in its first line, twice.
     paths_text = head[0].removeprefix(_START)
     half = len(paths_text) // 2
     if paths_text[:half].removeprefix(b"a/") == paths_text[half + 1 :].removeprefix(b"b/"):
@@ -147,7 +148,7 @@ def _sides(
 
 
 def _cut_last(sides: tuple[list[bytes], ...], label: str) -> None:
-    """Remove the line end of a line that the patch marks as having none.
+    """Remove the newline of a line that the patch marks as having none.
 
     Raises:
         UsageError: the mark follows no line.

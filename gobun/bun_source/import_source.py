@@ -25,7 +25,7 @@ _ROUND = 2000
 """Number of files in one request. An interrupted fetch loses at most one request."""
 _EPOCH = "1 +0000"
 _LARGEST_ARCHIVE = 4 << 30
-"""Largest unpacked size of an archive: many times the size of Bun, but no threat to a disk."""
+"""Largest unpacked size of an archive, in bytes: many times Bun's, but no threat to a disk."""
 _CHUNK = 1 << 20
 # A repository on this machine must serve every object, whatever its own settings are.
 _SERVE = (
@@ -97,7 +97,7 @@ def _fetch(store: Store, origin: Origin, revision: str, tag: str) -> str | None:
         else:
             message = message or GitError(store.folder, words, completed).reason
             if not _refuses_the_commit(message):
-                break  # the host does not answer, and would not for another name
+                break  # the host does not answer, and would not answer for the other name
     if _refuses_the_commit(message) or not message:
         return None
     hint = "check the network and the address; a --source on this machine needs no network"
@@ -129,7 +129,8 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
     _remote(store, origin)
     names = sorted(store.missing_files(commit))
     near = Git(Path(origin.location)) if origin.kind == "repository" else None
-    if near and near.commit_of(commit):  # one request: a partial clone serves nothing otherwise
+    # A partial clone refuses a whole request for one file that it lacks, so leave such files out.
+    if near and near.commit_of(commit):
         names = sorted(set(names) - near.missing_objects(commit))
     quiet = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
     at_once = ("-c", "fetch.negotiationAlgorithm=noop")
@@ -155,7 +156,9 @@ def fetch_missing_files(store: Store, origin: Origin, commit: str) -> None:
 
 
 def check_archived(origin: Origin, commit: str, *, must_match: bool = False) -> None:
-    """Reject an archive of another commit than ``commit``. Archives made by git name their commit.
+    """Reject an archive of a commit other than ``commit``.
+
+    ``git archive`` records the commit in the archives that it makes.
 
     Raises:
         FetchError: the commit differs, or it is missing and ``must_match`` is set.

@@ -1,4 +1,4 @@
-"""Reads how a checkout of Bun is built: which of upstream's build systems it has, and its pins.
+"""Reads how a checkout of Bun is built: with which build system, and with which pinned tools.
 
 Bun changed its build system four times. Each build system is one record here. `build_stages.py`
 has the commands. All facts come from the checkout, so no table names a version of Bun.
@@ -22,7 +22,7 @@ _VENDORED_FOLDERS = ("packages/", "src/deps/")
 _TESTS = frozenset(("fuzz", "fuzzing", "test", "testdata", "tests"))
 """Folders of tests and fuzzers in vendored code. Bun's own ``src/bun.js/test`` is compiled."""
 _HOST = re.compile(r"https://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})/\S*\$\{")
-"""A URL with a placeholder. Links for people have none."""
+"""A URL with a placeholder; the group is its host. Links for people have no placeholder."""
 _IN_WORDS = re.compile(r"#|//|\*|/\*|hint:")
 _FETCHES = re.compile(r"download|releases|archive|dist/", re.IGNORECASE)
 
@@ -56,10 +56,11 @@ class BuildSystem(msgspec.Struct, frozen=True):
     version: tuple[Place, ...]
     """Where to read the release. Several parts are joined by dots."""
     pins: Mapping[str, Place]
+    """Where to read the pinned version of each tool."""
     scripts: tuple[str, str] | None
     """Folder and pattern of the scripts that download files during a build."""
     programs: Mapping[str, str]
-    """Profile to the executable that upstream's build makes, relative to the checkout."""
+    """The executable that upstream's build makes with each profile, relative to the checkout."""
 
 
 _PACKAGE = (Place("package.json", r'\A\s*\{[^{}]*"version"\s*:\s*"([\w.+-]+)"'),)
@@ -166,17 +167,20 @@ class BuildLayout(msgspec.Struct, frozen=True):
 
     era: Era
     version: str
-    """The release that the checkout claims to be."""
+    """The release that the checkout claims to be, or empty if it names none."""
     pins: dict[str, str]
-    """The versions of its tools, as far as it pins them: webkit, zig, llvm, rust."""
+    """The versions of the tools that it pins: of webkit, zig, llvm and rust."""
     hosts: tuple[str, ...]
     """The hosts that its build scripts download from."""
     scripts: tuple[str, ...]
-    """The scripts of its ``package.json``."""
+    """The names of the scripts in its ``package.json``."""
 
     @property
     def llvm_range(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """The oldest LLVM that its scripts accept, and the first newer one that they reject."""
+        """The LLVM versions that its scripts accept: from the first one, and below the second.
+
+        None if it pins no LLVM.
+        """
         if "llvm" not in self.pins:
             return None
         low = tuple(int(part) for part in self.pins["llvm"].split(".")[:2])

@@ -32,15 +32,16 @@ class Origin(msgspec.Struct, frozen=True):
 
     kind: Kind
     location: str
+    """A URL, or an absolute path."""
 
     @property
     def remote(self) -> str:
-        """Its name in the store. Each location has its own remote."""
+        """The name of its git remote in the store. Each location has its own."""
         return f"origin-{hashlib.sha256(self.location.encode()).hexdigest()[:12]}"
 
     @property
     def can_complete(self) -> bool:
-        """Whether a person named it and it serves single files."""
+        """Whether to fetch missing files from it: a person named it, and it serves single files."""
         return self.kind in {"url", "repository"} and self.location != UPSTREAM
 
 
@@ -48,7 +49,7 @@ def parse_origin(text: str = "", flag: str = "--source") -> Origin:
     """Parse the origin that a person gave with ``flag``. An empty value means upstream.
 
     Raises:
-        UsageError: it is neither a URL nor an existing path.
+        UsageError: it is neither a URL nor the path of a repository, a bundle or a tar archive.
     """
     if not text or _URL.fullmatch(text):
         return Origin("url", text or UPSTREAM)

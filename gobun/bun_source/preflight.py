@@ -32,7 +32,7 @@ class OfflineSources(msgspec.Struct, frozen=True):
     webkit: Path | None = None
     """A built WebKit (CMake), or a checkout of its sources (build.ts)."""
     prefetch: Path | None = None
-    """A folder with every file that build.ts downloads, named by its address."""
+    """A folder with every file that build.ts downloads, each named after its address."""
     cache: Path | None = None
     """The download cache, which is searched first."""
 
@@ -56,9 +56,10 @@ def examine(
 ) -> list[BuildPrerequisite]:
     """Check every requirement of a build of ``tree``.
 
-    ``missing_paths`` lists files that the checkout lacks, ``submodules`` folders of submodules.
-    ``bun`` provides the Bun that runs the build scripts, and returns its version. ``zig`` and
-    ``webkit`` provide replacements of upstream's own, and return their path or nothing.
+    ``missing_paths`` lists files without content in the store, and ``submodules`` the folders of
+    missing submodules. ``bun`` provides the Bun that runs the build scripts, and returns its
+    version. ``zig`` and ``webkit`` provide replacements for upstream's own, and return the path,
+    or an empty text if there is none. ``version`` is the release that the checkout must be.
     """
     rows = [BuildPrerequisite("layout", "", layout.era)]
     same = layout.version == version
@@ -110,7 +111,8 @@ def check(rows: Sequence[BuildPrerequisite]) -> None:
     """Reject the build if a required item is missing.
 
     Raises:
-        PrerequisiteError: names every missing item, and one command each for Debian and macOS.
+        PrerequisiteError: an item is missing. The message names all of them, and the commands that
+            install them on Debian and macOS.
     """
     if not is_missing_any(rows):
         return
@@ -145,7 +147,7 @@ def _commands(rows: Sequence[BuildPrerequisite], system: str) -> str:
 
 
 def render(rows: Sequence[BuildPrerequisite]) -> str:
-    """Return the table."""
+    """Return the rows as a table for people."""
     marks = {"ok": "ok", "missing": "MISSING", "note": "-"}
     names = max(len(row.name) for row in rows)
     width = max(len(row.wanted) for row in rows)
@@ -177,12 +179,13 @@ def _provided(
 
 @functools.cache
 def memory_gib() -> float:
-    """Return the size of this machine's memory."""
+    """Return the size of this machine's memory in GiB."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
 
 
 def _memory() -> BuildPrerequisite:
     gib = memory_gib()
+    # The kernel keeps some memory, so a machine with 8 GiB reports a little less.
     state: State = "ok" if gib >= _LEAST_MEMORY_GIB * 0.95 else "missing"
     jobs = f"{gib:.0f} GiB: {jobs_by_memory()} jobs at once"
     return BuildPrerequisite("memory", f">= {_LEAST_MEMORY_GIB} GiB", jobs, state)

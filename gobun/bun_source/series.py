@@ -1,7 +1,7 @@
 """A series: an ordered list of patches for one line of Bun releases, read from ``series.toml``.
 
 ``patches/<line>/series.toml`` lists the patches in the order in which they apply, and the purpose
-of each. The patch ``id`` itself is ``patches/<line>/<id>.patch``, in the form that ``patch-export``
+of each. The patch itself is ``patches/<line>/<id>.patch``, in the form that ``patch-export``
 writes: the output of ``git diff --full-index --no-renames``, without a mail header, and with the
 least context (at least one line) that makes every hunk's position unique. The same ``id`` in two
 lines is the same change, so lines can be compared.
@@ -9,8 +9,8 @@ lines is the same change, so lines can be compared.
 .. code-block:: toml
 
     version = "1.2.19"     # the release that the patches are made on; a line is named after it
-    about = "The last line that idles into the hang; Zig, built by CMake"
-    zig = "0.11.0"         # a released Zig that compiles the line, where upstream's is not needed
+    about = "The last line that hangs while it idles; Zig, built with CMake"
+    zig = "0.11.0"         # a released Zig that compiles the line; omit if it needs upstream's
 
     [[patch]]
     id = "pool-stacks"
@@ -19,8 +19,8 @@ lines is the same change, so lines can be compared.
     files = ["src/threading/ThreadPool.zig"]             # exactly what the patch touches
     upstream = "not proposed"       # or "proposed", "merged", "declined"
     upstream_note = ""              # where, when
-    emulation = "preload:stack8m"   # the treatment that does this to a stock binary, if one does
-    functions = ["ThreadPool.init"] # what the patched files must still define: check-bun looks
+    emulation = "preload:stack8m"   # the treatment that does this to a stock binary, if any
+    functions = ["ThreadPool.init"] # check-bun requires these in the patched files
     warmup_variable = "BUN_GO_WARMUP" # names the warm-up library to the patch; cells set it
 
     [[patch.changes]]               # the cells it should change; selectors as in expectations
@@ -28,23 +28,23 @@ lines is the same change, so lines can be compared.
     loads = ["napi-async"]
     stresses = ["deep-stack"]
     was = ["crash"]                 # how they end in the stock binary
-    outcomes = ["pass"]             # how they end with this patch, and those of `beside`
-    beside = ["block-signals"]      # patches without which it does not change them
-    without = ["suspend-any-stack"] # patches that prevent the change
+    outcomes = ["pass"]             # how they end with this patch and those in `beside`
+    beside = ["block-signals"]      # other patches that the change needs
+    without = ["suspend-any-stack"] # other patches that prevent it
 
-    [[patch.compiled]]              # what is in the optimised object: check-bun --object looks
-    functions = 'pool.Pool.(warm|wake)' # a pattern of whole names; what they call is followed where
-    through = '.*spawn.*'           # its name matches this
-    calls = "pthread_attr_setstacksize"
-    holds = 8_388_608               # the constant that they use
-    was = 4_194_304                 # the one that they use without the patch
+    [[patch.compiled]]              # a constant in the optimised object, for check-bun --object
+    functions = 'pool.Pool.(warm|wake)' # a pattern: the whole names of functions that use it
+    through = '.*spawn.*'           # a pattern: the names of called functions to follow
+    calls = "pthread_attr_setstacksize" # the function that takes the constant
+    holds = 8_388_608               # the constant with the patch
+    was = 4_194_304                 # the constant without the patch
 
-    [[without]]                     # a change other lines carry, and this one does not
+    [[without]]                     # a change that other lines carry and this one does not
     id = "suspend-any-stack"
-    since = "1.4.4"                 # upstream has it from this release on; left out if it has not
+    since = "1.4.4"                 # the first upstream release with it; omit if there is none
     why = "the handler no longer compares stack pointers"
 
-A patch with ``kind = "build"`` only makes the sources compile. Every build of the line has it, also
+A patch with ``kind = "build"`` only makes the sources compile. Every build of the line has it, even
 the unpatched one. A patch of WebKit has ``tree = "webkit"``. It is stored and its form is checked,
 but it is never applied to a checkout of Bun. A patch without ``changes`` affects no cell.
 """
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "series.toml"
 TODO_REASON = "TODO: reason"
-"""Placeholder in a patch made from a commit, until a person explains the patch."""
+"""Placeholder for a missing reason, until a person writes one."""
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -85,9 +85,9 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: tuple[str, ...]
     """Their outcomes with the patch."""
     beside: tuple[str, ...] = ()
-    """The other patches that a build must have for this. Empty if the patch alone is enough."""
+    """Other patches that the change needs in a build. Empty if the patch alone is enough."""
     without: tuple[str, ...] = ()
-    """The other patches that prevent this, such as the cure of a hang that the patch adds."""
+    """Other patches that prevent the change, such as the cure of a hang that this patch causes."""
     os: Literal["linux", "darwin"] | None = None
     arch: Literal["x64", "arm64"] | None = None
     modules: tuple[str, ...] | None = None
@@ -95,7 +95,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stresses: tuple[str, ...] | None = None
 
     def happens_with(self, patches: Collection[str]) -> bool:
-        """Return whether a build that has these patches, the change's own among them, shows it."""
+        """Return whether the change happens in a build that has its own patch and ``patches``."""
         return set(self.beside) <= set(patches) and set(self.without).isdisjoint(patches)
 
 
@@ -109,6 +109,7 @@ class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calls: str
     """The function that takes the constant. They must call it."""
     holds: int
+    """The constant that they use with the patch."""
     was: int
     """The constant that they use without the patch."""
 
@@ -136,7 +137,7 @@ class Patch(SeriesEntry, frozen=True, forbid_unknown_fields=True):
     """The environment variable that names the warm-up library to the patch, if it calls one."""
     tree: Tree = "bun"
     kind: Kind = "change"
-    """``build``: the sources do not compile without it, so every build has it, also the unpatched
+    """``build``: the sources do not compile without it, so every build has it, even the unpatched
     one."""
     changes: tuple[Change, ...] = ()
     compiled: tuple[Constant, ...] = ()
@@ -146,7 +147,7 @@ class LeftOutChange(SeriesEntry, frozen=True, forbid_unknown_fields=True):
     """A change that other lines carry, and the reason why this line does not."""
 
     since: str | None = None
-    """The first upstream release with the change."""
+    """The first upstream release with the change, or None if there is none."""
 
 
 class _SeriesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,6 +219,8 @@ class Series(msgspec.Struct, frozen=True):
     ) -> tuple[Patch, ...]:
         """Return the patches to apply, in the order of the series, with all ``build`` patches.
 
+        An empty ``only`` selects every patch.
+
         Raises:
             UsageError: an id is not in the series, or is a patch of WebKit or of the build.
         """
@@ -280,7 +283,7 @@ def read_series(folder: Path) -> Series:
 
 
 def _check_patterns(constant: Constant, key_path: str) -> None:
-    """Reject an invalid pattern before the object is compiled, which takes long.
+    """Reject an invalid pattern before the object is compiled, because that takes long.
 
     Raises:
         UsageError: a pattern is not a regular expression.

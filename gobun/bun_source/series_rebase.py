@@ -42,6 +42,7 @@ class Rebased(msgspec.Struct, frozen=True):
     steps: tuple[RebaseStep, ...]
     patches: tuple[SeriesCommit, ...]
     head: str
+    """The commit with every patch that was kept."""
 
     @property
     def upstreamed(self) -> tuple[str, ...]:
@@ -58,6 +59,9 @@ def rebase(checkout: Checkout, series: Series, patches: Sequence[Patch]) -> Reba
     """Try ``patches`` one after the other on the base of ``checkout`` without a work tree.
 
     A patch that conflicts is left out, and the ones after it are tried without it.
+
+    Raises:
+        UsageError: a patch file cannot be read.
     """
     git = checkout.git
     head = checkout.base

@@ -1,4 +1,4 @@
-"""Edits ``series.toml`` and preserves everything that a person wrote in it."""
+"""Edits ``series.toml``, and preserves the comments and keys that a person added."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class SeriesText(Protocol):
 
     @property
     def id(self) -> str:
-        """Its name."""
+        """The id of the patch."""
 
     @property
     def title(self) -> str:
-        """The first line of its commit."""
+        """The first line of its commit message."""
 
     @property
     def why(self) -> str:
-        """The rest of its commit."""
+        """The body of its commit message."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -44,8 +44,8 @@ def rewritten(
     """Return ``text`` with ``entries`` as the patches of Bun, in that order.
 
     Patches of WebKit and all keys that no commit provides stay. A new patch is added with its
-    known facts, and replaces a ``[[without]]`` of the same name. An unchanged series is returned
-    byte for byte.
+    known facts, and replaces a ``[[without]]`` with the same id. ``left_out`` lists new
+    ``[[without]]`` tables. An unchanged series is returned byte for byte.
     """
     head, blocks = _split_tables(text)
     if not text:
@@ -108,7 +108,7 @@ def _updated(block: str | None, entry: SeriesText) -> str:
 
 
 def _strip_blanks(value: Any) -> Any:  # noqa: ANN401 - whatever TOML has
-    """Strip the blanks around a text, because a commit message does not keep them."""
+    """Strip the whitespace around a text, because a commit message does not keep it."""
     return value.strip() if isinstance(value, str) else value
 
 

@@ -1,12 +1,12 @@
-"""Records which stages of a build are finished. A checkout may be moved or copied between them.
+"""Records which stages of a build are finished. A checkout may be moved or copied between builds.
 
-A record names the checkout and the cache by placeholders, so a finished stage stays finished. Its
-libraries do not depend on their place. Two other kinds of files hold paths, and the first build in
-a new place mends them:
+A record names the checkout and the cache by placeholders, so a finished stage stays finished. The
+libraries that it built work in any place. Two other kinds of files hold paths, and the first build
+in a new place mends them:
 
 - Folders that CMake configured. CMake refuses to configure them in another place, and in a copy
-  ninja would work on the original. So CMake is made to forget them.
-- The ``.d`` files from which make knows an object's headers. Their paths are rewritten.
+  ninja would work on the original. So the build removes CMake's own files from them.
+- The ``.d`` files that list the headers of an object for make. The build rewrites their paths.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 _CONFIGURED_FOR = re.compile(r"^CMAKE_CACHEFILE_DIR:INTERNAL=(.*)$", re.MULTILINE)
 _PLACE_DATE_S = 1_000_000_000
-"""The date of the file that records the place. A copy with another date has lost all dates."""
+"""The fixed Unix time of the file that records the place. A copy of it with another date shows that
+copying lost the dates of all files."""
 
 
 class StageRecords:
-    """The finished stages of one checkout, in files among git's own."""
+    """The finished stages of one checkout, recorded in files beside git's own."""
 
     def __init__(self, patched_tree: PatchedTree) -> None:
         self._patched_tree = patched_tree
@@ -71,7 +72,7 @@ class StageRecords:
         with disk_errors(folder):
             foreign = list(_configured_elsewhere(folder))
             for each in foreign:
-                # The cache file goes last: until then, the next run finds the folder again.
+                # Remove the cache file last: by it, the next run finds an unfinished folder.
                 shutil.rmtree(each / "CMakeFiles", ignore_errors=True)
                 (each / "CMakeCache.txt").unlink()
             _rewrite_dependencies(folder, dict(zip(before, roots, strict=False)))
@@ -87,14 +88,14 @@ class StageRecords:
         return self._git.private_folder / "gobun-stages" / stage.name
 
     def _key(self, stage: Stage) -> str:
-        """Return a digest of the upstream commit and the command, without the place of either."""
+        """Return a digest of the upstream commit and the command, with placeholders for paths."""
         text = "\0".join((self._patched_tree.base, *stage.arguments))
         for name, root in (("tree", self._patched_tree.folder), ("cache", paths.cache_root())):
             text = re.sub(rf"(?<![^\0=]){re.escape(str(root))}(?![^\0/])", f"{{{name}}}", text)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _touch_sources(self) -> None:
-        """Make the sources newer than every object, as an object may be of an older source."""
+        """Make the sources newer than every object, because some may come from older sources."""
         for name in self._git("ls-files", "-z").split("\0"):
             path = self._patched_tree.folder / name
             if path.is_file() and not path.is_symlink():
@@ -110,7 +111,7 @@ def _configured_elsewhere(folder: Path) -> Iterator[Path]:
 
 
 def _rewrite_dependencies(folder: Path, new_roots: dict[str, str]) -> None:
-    """Replace the old root of the cache by the new one in make's dependency files."""
+    """Replace the old roots of the cache with the new ones in make's dependency files."""
     pairs = [(_in_make(old), _in_make(new)) for old, new in new_roots.items() if old != new]
     for path in folder.rglob("*.d") if pairs else ():
         text = path.read_text(errors="surrogateescape") if path.is_file() else ""
@@ -123,7 +124,7 @@ def _rewrite_dependencies(folder: Path, new_roots: dict[str, str]) -> None:
 
 
 def _in_make(path: str) -> str:
-    """Return a path as compilers write it for make."""
+    """Return a path with the escapes that compilers write for make."""
     return re.sub(r"([ #])", r"\\\1", path).replace("$", "$$")
 
 

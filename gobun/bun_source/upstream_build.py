@@ -34,7 +34,7 @@ _SHORTAGES = {
         re.compile(r"\bKilled\b|[Oo]ut ?[Oo]f ?[Mm]emory|Cannot allocate|terminated unexpectedly")
     ),
 }
-"""Hints for builds that fail because something is missing and print no helpful error."""
+"""Hints for builds that run out of disk or memory and print no helpful error."""
 _SHOWN_LINES = 12
 _LONGEST_LINE = 1000
 """Longest printed line, in characters. A linker command alone can take a megabyte."""
@@ -58,9 +58,9 @@ def build(patched_tree: PatchedTree, plan: BuildPlan, log: Path) -> Iterator[Bui
     overwrites it.
 
     Raises:
-        UsageError: the checkout has moved away from the patches that were applied.
+        UsageError: the checkout is no longer at the commit with the patches.
         BuildError: the build failed. The message shows the first real error and the log's path.
-        PrerequisiteError: the build cannot be started.
+        PrerequisiteError: the build cannot be started, or the disk is full.
     """
     started = time.monotonic()
     with tree_locked(patched_tree.version) as (head, descriptor):
@@ -138,7 +138,7 @@ def _build_error(patched_tree: PatchedTree, log: Path, ending: str) -> BuildErro
 
 
 def first_error(log: Path) -> str:
-    """Return the first error in the last stage's log, and the lines after it."""
+    """Return the first error in the last stage's log and the lines after it, or its last lines."""
     last_stage = log.read_text(errors="replace").rpartition(_HEADING)[2]
     lines = [line[:_LONGEST_LINE] for line in last_stage.splitlines()]
     for at, line in enumerate(lines):

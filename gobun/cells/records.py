@@ -35,7 +35,7 @@ Kind = Literal[
 ]
 """The kind of an outcome that has several. A ``hang`` is one of these:
 
-- ``livelock``: a storm of signals kept a thread from its work;
+- ``livelock``: a signal storm kept a thread from its work;
 - ``deadlock``: no thread of the process could wake any other;
 - ``busy``: a thread computed until the limit;
 - ``waiting``: a thread waited until the limit, in a call that can return;
@@ -109,7 +109,7 @@ class Host(msgspec.Struct, frozen=True):
     libc: str
     """C library of the runtimes, with its version."""
     arch: str = ""
-    """Architecture, by Node's name for it; empty in results of old versions of the suite."""
+    """Architecture, as Node names it; empty in results of old versions of the suite."""
     machine: str = ""
     """The virtual machine, and whether it is emulated; empty on a physical machine."""
     emulated: bool = False
@@ -162,7 +162,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     load: Load
     """The method that loads the module into the process."""
     stress: str
-    """The question that the cell answered after the load."""
+    """The activity of the process after the load."""
     outcome: Outcome
     """How the cell ended; the worst of its attempts."""
     detail: str
@@ -192,11 +192,11 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=False):
     why: str = ""
     """The reason for ``expected`` if that is not ``pass``."""
     kind: Kind = ""
-    """The sort of the outcome, if it has several."""
+    """The kind of the outcome, if it has several."""
     mapped: bool = False
-    """Whether the harness saw the module's file mapped in the process, from outside."""
+    """Whether the harness, from outside, saw the module's file mapped in the process."""
     go: bool = False
-    """Whether that file has a Go runtime in it."""
+    """Whether the module's file contains a Go runtime."""
     host: Host | None = None
     """The machine that ran the cell; null only before the result is written."""
     platform: str = ""
@@ -296,7 +296,7 @@ class Header(msgspec.Struct, frozen=True):
     patched: dict[str, str] = msgspec.field(default_factory=dict)
     """The patches in each patched Bun and each emulation, by the name that reports use."""
     patches: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
-    """The patches that change each Bun built here, by the version that cells use; the control has
+    """The patches that change each registered Bun, by the version that cells use; the control has
     none."""
     joined: tuple[JoinedPlan, ...] = ()
     """The plan of each platform, if the file joins several."""
@@ -308,6 +308,6 @@ class Header(msgspec.Struct, frozen=True):
 
     @property
     def hosts_text(self) -> str:
-        """The machine on one line, or a machine of each platform after its name."""
+        """The machine on one line, or one machine of each platform, after the platform's name."""
         each = (f"{part.platform}: {part.host.text}" for part in self.joined)
         return "; ".join(each) or self.host.text

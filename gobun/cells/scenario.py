@@ -33,9 +33,10 @@ class Axes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The action of a cell after it loaded its module."""
+    """The activity of the process after the load."""
 
     asks: str
+    """The question that it answers."""
     apart: bool = False
     """Excluded from ``all``: it takes minutes, or applies to one module alone."""
     environment: dict[str, str] = {}
@@ -43,7 +44,7 @@ class Stress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named matrix."""
+    """A matrix, and every stress that a run of it may name."""
 
     matrix: Axes
     stress: dict[str, Stress]
@@ -94,7 +95,7 @@ def narrow_axes(
     stresses: Sequence[str] = (),
     limit_s: float | None = None,
 ) -> Axes:
-    """Return the axes. Each argument that is not empty replaces the axis of the scenario.
+    """Return the axes of ``scenario``. An argument that is not empty replaces its axis.
 
     Raises:
         UsageError: a name is unknown, with the near matches; or the limit is not positive.

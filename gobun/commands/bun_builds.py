@@ -83,16 +83,16 @@ class BuildReport(msgspec.Struct, frozen=True):
 
     prerequisites: tuple[bun_source.BuildPrerequisite, ...]
     label: str
-    """The version under which the matrix runs it; empty where nothing was built."""
+    """The version under which the matrix runs it; empty if nothing was built."""
     program: str
-    """Path of the executable; empty where nothing was built."""
+    """Path of the executable; empty if nothing was built."""
     registered: runtimes.RegisteredBun | None
 
 
 def show_build(
     rows: Sequence[bun_source.BuildPrerequisite], bun: runtimes.RegisteredBun | None
 ) -> None:
-    """Print a build for programs; ``bun`` is None if nothing was built."""
+    """Print a build as JSON. ``bun`` is None if nothing was built."""
     report = BuildReport(
         prerequisites=tuple(rows),
         label=bun.label if bun else "",

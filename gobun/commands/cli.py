@@ -39,20 +39,20 @@ class Command(Task[Any]):
     """The parameter that takes the words after ``--``."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Return the arguments; Invoke empties ``help`` as it reads it, so fill it each time."""
+        """Return the arguments. Invoke empties ``help`` while reading it, so fill it each time."""
         parameters = self.argspec(self.body).parameters.values()
         self.help = flag_help(self.name.replace("_", "-"), parameters)
         return super().get_arguments(ignore_unknown_help)
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:  # noqa: ANN401 - Invoke's
-        """Return the options of a flag; none takes ``-h``, which prints help."""
+        """Return the options of a flag. No flag takes ``-h``, which prints help."""
         return super().arg_opts(name, default, {*taken_names, "h"})
 
 
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 - Invoke's tasks are untyped
-    """Make a task whose errors are one readable message and the exit code of their class.
+    """Make a task that turns each error into one message and the exit code of the error's class.
 
-    A parameter with the default None becomes a list.
+    A parameter with the default None becomes a flag whose values are collected in a list.
     """
     parameters = inspect.signature(function).parameters.values()
     lists = [each.name for each in parameters if each.default is None]
@@ -77,13 +77,16 @@ def command_with_words(
 
 
 def variadic_paths(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn the list flag ``path`` of a task into the files that it names."""
+    """Give a task the list flag ``path``, and pass the files that it names as its second argument.
+
+    The task raises UsageError if no file is named.
+    """
     context, _, *flags = inspect.signature(function).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameter = inspect.Parameter("path", keyword, default=None)
 
     @functools.wraps(function)
-    def run(context: Context, path: list[str] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
+    def run(context: Context, path: list[str] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - the values of the flags
         if not path:
             name = function.__name__.replace("_", "-")
             raise UsageError("no file is named", hint=f"invoke {name} FILE…")
@@ -95,16 +98,16 @@ def variadic_paths(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def split_csv(text: str) -> tuple[str, ...]:
-    """Split a comma list; empty means none given."""
+    """Split a comma list. An empty text gives an empty tuple."""
     return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
 def given_path(text: str) -> Path:
-    """Return a path of the command line as an absolute path, because tools run in other folders.
+    """Return a path from the command line as an absolute path, because tools run in other folders.
 
     Raises:
-        UsageError: no file can have this name, or its bytes are not UTF-8. Results files and the
-        printed command lines are UTF-8.
+        UsageError: no file can have this name, or its bytes are not UTF-8. Results files and
+            printed command lines are UTF-8.
     """
     path = Path(text).absolute()
     try:
@@ -121,11 +124,15 @@ def given_path(text: str) -> Path:
 
 
 def glob_files(pattern: str) -> list[Path]:
-    """Return the files that match a pattern, or the pattern as a path if no file matches."""
+    """Return the files that match a pattern, or the pattern as a path if no file matches.
+
+    Raises:
+        UsageError: no file can have this name.
+    """
     path = given_path(pattern)
     try:
         paths = sorted(path.parent.glob(path.name)) if path.name else []
-    except (ValueError, NotImplementedError):  # no pattern: the path itself then
+    except (ValueError, NotImplementedError):  # not a pattern, so take the path itself
         paths = []
     return paths or [path]
 
@@ -135,7 +142,11 @@ def _shorten(text: str) -> str:
 
 
 def optional_number(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> float | None:
-    """Read a number that may be left out."""
+    """Parse the value of ``flag``. Return None if it is empty.
+
+    Raises:
+        UsageError: it is not a finite number, or its absolute value is above ``largest``.
+    """
     try:
         number = float(text) if text else None
     except ValueError:
@@ -150,7 +161,11 @@ def optional_number(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> flo
 
 
 def optional_integer(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> int | None:
-    """Read a whole number that may be left out."""
+    """Parse the value of ``flag`` as a whole number. Return None if it is empty.
+
+    Raises:
+        UsageError: it is not a whole number, or its absolute value is above ``largest``.
+    """
     number = optional_number(text, flag, largest)
     if number is not None and not number.is_integer():
         raise UsageError(
@@ -160,6 +175,10 @@ def optional_integer(text: str, flag: str, largest: int = _LARGEST_NUMBER) -> in
 
 
 def select_patches(series: str, only: str, except_: str) -> tuple[Series, tuple[Patch, ...]]:
-    """Return a series and its patches that the comma lists select."""
+    """Return a series, and those of its patches that the comma lists select.
+
+    Raises:
+        UsageError: there is no such series, it is malformed, or it lacks a named patch.
+    """
     patch_series = bun_source.series_named(series)
     return patch_series, patch_series.select_patches(split_csv(only), split_csv(except_))

@@ -1,4 +1,4 @@
-"""The task that explains a process that is stuck."""
+"""The task that explains a stuck process."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def _diagnose_command(words: list[str], *, json: bool, backtrace: bool, end: boo
     diagnosis = forensics.diagnose_command(
         words, inspector=inspector, backtrace=backtrace, end=end, on_diagnosis=on_diagnosis
     )
-    if not diagnosis.is_stuck:  # a process that hangs was shown when that was found
+    if not diagnosis.is_stuck:  # a stuck process was reported when it was found
         on_diagnosis(diagnosis)

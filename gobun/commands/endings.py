@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a task: Ctrl-C, a CI system or ``timeout``, and a closed terminal."""
+"""Signals that end a task. They come from Ctrl-C, a CI system or ``timeout``, a closed terminal."""
 
 _CLEANING_S = 3.0
-"""Seconds after such a signal in which a second one is ignored, because the task is ending its
-processes already."""
+"""For this many seconds after such a signal, others are ignored, because the task is already ending
+its processes."""
 
 
 class _EndedError(KeyboardInterrupt):
-    """A signal that ends a task, and all that it started."""
+    """A signal that ends a task and everything that the task started."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class _EndedError(KeyboardInterrupt):
 
 
 def _end_by_signals() -> None:
-    """Turn each signal that ends a task into an exception, except one that is ignored."""
+    """Turn each signal that ends a task into an exception, unless this process ignores it."""
     began = -math.inf
 
     def end(number: int, _: object) -> None:
@@ -47,20 +47,24 @@ def _end_by_signals() -> None:
             raise _EndedError(number)
 
     for number in _ENDING_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` starts it
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, end)
 
 
 @contextlib.contextmanager
 def quiet_without_reader() -> Iterator[None]:
-    """Exit quietly when the reader of standard output has gone (``| head``)."""
+    """Exit quietly when the reader of standard output has gone (``| head``).
+
+    Raises:
+        SystemExit: the reader has gone. The exit code is that of a process that SIGPIPE ended.
+    """
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
         if not _has_no_reader():
             raise
-        # Python itself flushes once more at its end.
+        # Python flushes once more at its end, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
 
@@ -103,7 +107,7 @@ _OF_A_PATH = {
 
 
 def _of_system(error: OSError) -> GobunError:
-    """Translate an error of the system into an error about a named path, or about the machine."""
+    """Translate a system error into an error about a named path, or about the machine."""
     where = f" {error.filename}" if error.filename is not None else ""
     message = f"cannot use{where}: {error.strerror or error}"
     if error.errno in _OF_A_PATH:

@@ -1,7 +1,7 @@
 """Help for every flag: one table, completed from the signature of the task.
 
-The table holds a sentence and the meaning of an empty value. The default comes from the signature
-and the choices come from the code, so neither can drift. A flag without a row stops every task.
+A row holds a sentence and the meaning of an empty value. The default comes from the signature and
+the choices come from the code, so neither can drift. A flag without a row stops every task.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Flag(msgspec.Struct, frozen=True):
 
     text: str
     default_text: str = ""
-    """The meaning of an empty value; ``REQUIRED_TEXT`` where the task rejects one."""
+    """The meaning of an empty value; ``REQUIRED_TEXT`` if the task rejects one."""
     choices: Collection[str] | Callable[[], Iterable[str]] = ()
     """The values that the flag takes, or a function that lists them."""
 
@@ -181,7 +181,7 @@ TASK_FLAGS = {
     "vm": {"out": _OUT_FOLDER},
     "vendor-guard": {"out": Flag("folder of the Go package to write")},
 }
-"""Rows that replace a shared one: the flags of one task."""
+"""Rows that replace a shared row in one task."""
 
 
 def flag_help(task: str, parameters: Iterable[inspect.Parameter]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Tasks that look after the project itself: its tools, its cache, its lock file."""
+"""Tasks that look after the project itself: its tools, its cache, its lock files."""
 
 from __future__ import annotations
 

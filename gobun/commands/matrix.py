@@ -26,8 +26,12 @@ class AddonFlags(msgspec.Struct, frozen=True):
     config: str
 
 
-def make_request(cells: CellFlags, addon_flags: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - the pipeline's own
-    """Return the request for the pipeline. Flags take precedence over ``gobun.toml``."""
+def make_request(cells: CellFlags, addon_flags: AddonFlags, **flags: Any) -> pipeline.Request:  # noqa: ANN401 - fields of Request
+    """Return the request for the pipeline. Flags take precedence over ``gobun.toml``.
+
+    Raises:
+        UsageError: the configuration file is malformed, or the addon cannot be used.
+    """
     axes = cells.fields()
     config = find_config(addon_flags.config, modules=axes["modules"], addon=addon_flags.addon)
     addon_config, table = (config.addon, config.matrix) if config else (None, MatrixTable())

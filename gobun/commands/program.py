@@ -47,7 +47,7 @@ class TaskProgram(Program):
     """Invoke's program with the tasks of this project."""
 
     groups: Mapping[str, Sequence[Command]]
-    """Title of each group to its tasks, in the order that `invoke --list` prints them."""
+    """The tasks of each group by its title, in the order in which `invoke --list` prints them."""
 
     def no_tasks_given(self) -> None:
         """Print where to start, then every task."""
@@ -67,7 +67,7 @@ class TaskProgram(Program):
             self.print_columns([(name.ljust(width), text) for name, text in pairs])
 
     def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
-        """Print names and texts in two columns; no name in a text is broken at its hyphen."""
+        """Print names and texts in two columns. A line never breaks at a hyphen."""
         start = max(len(name) for name, _ in tuples) + self.leading_indent_width + self.col_padding
         width = max(pty_size()[0] - start - 1, _LEAST_COLUMN)
         for name, text in tuples:
@@ -78,7 +78,7 @@ class TaskProgram(Program):
         print_result("")
 
     def parse_tasks(self) -> None:
-        """Parse the tasks; end with exit code 2 and the near matches where that fails."""
+        """Parse the tasks. If that fails, print the near matches and end with exit code 2."""
         try:
             contexts = {str(each.name): each for each in self.collection.to_contexts()}
             words = list(self._with_flags(self.core.unparsed, contexts))
@@ -102,7 +102,7 @@ class TaskProgram(Program):
         with quiet_without_reader():
             try:
                 super().parse_cleanup()
-            except Exit:  # how Invoke ends once it has printed
+            except Exit:  # Invoke raises it after printing
                 sys.stdout.flush()
                 raise
 
@@ -111,8 +111,8 @@ class TaskProgram(Program):
     ) -> Iterator[str]:
         """Yield the words, and insert a flag before the words that follow the name of a task.
 
-        Stop at a request for the help of a task, and note it. Invoke fixes the number of words
-        without a flag; here a task may take any number.
+        At a request for the help of a task, stop and record the task's name. Invoke fixes the
+        number of words without a flag. Here a task may take any number.
         """
         context: ParserContext | None = None
         leading, last = "", ""
@@ -124,7 +124,7 @@ class TaskProgram(Program):
                     leading = ""
                 continue
             leading = ""
-            # The aliases of `flags`, which are the short flags, are not found by `get`.
+            # Not `flags.get`, which does not find the aliases. The short flags are aliases.
             flag = context.flags[last] if context and last in context.flags else None
             if not (flag and flag.takes_value):
                 if context and word in _HELP_FLAGS:
@@ -146,7 +146,7 @@ class TaskProgram(Program):
         """Give the words after ``--`` to the last task.
 
         Raises:
-            UsageError: it takes none.
+            UsageError: that task takes none.
         """
         if not self.tasks or "--" not in self.argv:
             return
@@ -161,7 +161,7 @@ class TaskProgram(Program):
         """Reject a flag that Invoke took as the value of a required one.
 
         Raises:
-            UsageError: has the near matches.
+            UsageError: there is one. The error lists the near matches.
         """
         for argument in context.positional_args:
             if isinstance(argument.value, str) and _FLAG.fullmatch(argument.value):
@@ -202,7 +202,7 @@ class TaskProgram(Program):
         raise UsageError(str(error), hint=hint)
 
     def _first_unknown(self, words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
-        """Return the first word that no task takes; empty if there is none."""
+        """Return the first word that no task takes, or ``""`` if there is none."""
         parser = Parser(contexts.values(), self.initial_context, ignore_unknown=True)
         try:
             unparsed = parser.parse_argv(list(words)).unparsed
@@ -212,6 +212,6 @@ class TaskProgram(Program):
 
 
 def install(groups: Mapping[str, Sequence[Command]]) -> None:
-    """Give Invoke's running program the groups and this class."""
+    """Make Invoke's running program a ``TaskProgram`` with these groups."""
     TaskProgram.groups = groups
     invoke.main.program.__class__ = TaskProgram

@@ -1,6 +1,6 @@
 """Groups of flags that several tasks take: the cells to run, and how to run them.
 
-A group is a record. `with_flags` replaces one parameter of a task by the flags of a group.
+A group is a record. `with_flags` replaces one parameter of a task with the flags of a group.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ class RunFlags(msgspec.Struct, frozen=True):
     resume: bool = False
 
     def fields(self) -> RunFields:
-        """Return their values.
+        """Return the values of the flags.
 
         Raises:
-            UsageError: one is not a number, or no path.
+            UsageError: a number or a path is invalid.
         """
         return {
             "out": given_path(self.out),
@@ -88,7 +88,7 @@ class RunFlags(msgspec.Struct, frozen=True):
 
 
 class MatrixFields(RunFields):
-    """The fields of a request that every run of a part of the matrix has."""
+    """The fields of a request for a run of the matrix, or of one shard."""
 
     shard: str
     durations: Path | None
@@ -97,7 +97,7 @@ class MatrixFields(RunFields):
 
 
 class MatrixFlags(RunFlags, frozen=True):
-    """The flags of a run of any part of the matrix."""
+    """The flags of a run of the matrix, or of one shard."""
 
     shard: str = ""
     durations: str = ""
@@ -105,10 +105,10 @@ class MatrixFlags(RunFlags, frozen=True):
     libc: str = ""
 
     def fields(self) -> MatrixFields:
-        """Return their values.
+        """Return the values of the flags.
 
         Raises:
-            UsageError: one is not a number, or no path.
+            UsageError: a number or a path is invalid.
         """
         return {
             **super().fields(),
@@ -125,9 +125,9 @@ Group = TypeVar("Group", bound=msgspec.Struct)
 def with_flags(
     name: str, group: type[Group], **defaults: str
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the flags of ``group`` to a task. The task gets their record as its parameter ``name``.
+    """Add the flags of ``group`` to a task. The task gets the record as its parameter ``name``.
 
-    ``defaults`` replaces default values of the group.
+    ``defaults`` replaces the default values of single flags.
     """
     keyword = inspect.Parameter.KEYWORD_ONLY
     flags = [
@@ -139,7 +139,7 @@ def with_flags(
         context, *others = inspect.signature(function).parameters.values()
 
         @functools.wraps(function)
-        def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - what the flags are
+        def run(context: Context, **kwargs: Any) -> None:  # noqa: ANN401 - the values of the flags
             values = {flag.name: kwargs.pop(flag.name, flag.default) for flag in flags}
             function(context, **kwargs, **{name: group(**values)})
 

@@ -23,6 +23,7 @@ LOOK_EVERY_S = 5.0
 _SETTLES_S = 1.0
 _JOIN_S = 5.0
 _NO_SUCH_PROGRAM = 127
+"""The inspector's exit code if it cannot run the command. A command may use the same code."""
 
 
 def diagnose_command(
@@ -39,7 +40,7 @@ def diagnose_command(
     without this program. Another thread calls ``on_diagnosis`` with each diagnosis that matters to
     a user: the application hangs, waits in a native call, will hang, or works again. None of them
     ends the application unless ``end`` is set. Then the first diagnosis of a hang ends it with all
-    of its descendants, and is returned.
+    of its descendants, and is returned. Without ``inspector``, diagnoses use only ``/proc``.
 
     Raises:
         UsageError: there is no command.
@@ -104,10 +105,9 @@ class _Lookout(threading.Thread):
         self._reported_diagnoses: dict[int, Diagnosis] = {}
         self._examined: set[int] = set()
         self.latest_diagnosis: Diagnosis | None = None
-        """The latest diagnosis."""
         self.stuck_diagnosis: Diagnosis | None = None
         self.error: Exception | None = None
-        """The error that ended the watch; the application continues."""
+        """The error that ended this thread; the application continues."""
 
     def run(self) -> None:
         """Watch until ``stop`` is called."""
@@ -118,7 +118,7 @@ class _Lookout(threading.Thread):
             ):
                 for pid in go_processes(self._pid):
                     self._look(pid)
-        except Exception as error:  # noqa: BLE001 - raised where the application has ended
+        except Exception as error:  # noqa: BLE001 - raised again once the application has ended
             self.error = error
 
     def stop(self) -> None:
@@ -162,7 +162,7 @@ class _Lookout(threading.Thread):
 
 
 def go_processes(pid: int) -> list[int]:
-    """Return a command's processes that contain Go; the command's own if none does.
+    """Return the ids of a command's processes that contain Go; only the command's own if none does.
 
     ``npm start`` and ``bun run start`` start another process that does the work.
     """

@@ -28,13 +28,13 @@ PASSED_ON = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-"""Signals that would end this program, and that other processes could send to a bare command."""
+"""Signals that this program forwards to the command, and that would otherwise end this program."""
 
 _BY_KERNEL = 0x80
 """``SI_KERNEL``: the terminal sent it, to the whole process group."""
 _AFTER_INTERRUPT_S = 5.0
-"""Seconds that a wrapper such as nox may take to end us after Ctrl-C, which the command also
-got."""
+"""Seconds after Ctrl-C in which a signal from the parent process is not forwarded. A parent such as
+nox sends it to end this program, and the command has received the Ctrl-C itself."""
 _GRACE_S = 3.0
 _LOOK_S = 0.5
 
@@ -45,16 +45,19 @@ class Foreground:
     def __init__(self, command: Sequence[str], *, wrapper: Sequence[str] = ()) -> None:
         """Start ``command``.
 
-        If ``wrapper`` is given, this program starts first and replaces itself by the command.
+        ``wrapper`` is a program with arguments that starts first and replaces itself with the
+        command.
 
         Raises:
             PrerequisiteError: it cannot be started.
+            ValueError: an argument contains a NUL.
         """
         self._held_signals = {*PASSED_ON, signal.SIGCHLD}
         self._original_mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._held_signals)
         self._interrupted_at = float("-inf")
         try:
-            # Runs in the child and before there are threads; nothing else resets a mask.
+            # preexec_fn is safe, because this program has no other threads yet. Nothing else can
+            # restore the signal mask in the child.
             self._child = subprocess.Popen([*wrapper, *command], preexec_fn=self._let_through)  # noqa: PLW1509
         except BaseException as error:  # a NUL in an argument raises ValueError
             self._let_through()
@@ -67,7 +70,7 @@ class Foreground:
 
     @property
     def pid(self) -> int:
-        """The process of the command itself."""
+        """The process id of the command itself."""
         return self._child.pid
 
     def __enter__(self) -> Self:
@@ -90,7 +93,11 @@ class Foreground:
         return code
 
     def end(self) -> int:
-        """End the command and its descendants: SIGTERM, then SIGKILL after three seconds."""
+        """End the command and its descendants, and return the exit code of the command.
+
+        The command gets SIGTERM. Once it has ended, or after three seconds, SIGKILL ends it and all
+        of its descendants.
+        """
         with contextlib.ExitStack() as stack:
             family = list(_handles(observe.family(self.pid), stack))
             self._child.send_signal(signal.SIGTERM)
@@ -120,7 +127,7 @@ class Foreground:
 
 
 def _handles(pids: Iterable[int], stack: contextlib.ExitStack) -> Iterator[int]:
-    """Yield pidfds, which never refer to another process once theirs has ended."""
+    """Yield pidfds. Unlike a process id, a pidfd never refers to a later process."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(pid)

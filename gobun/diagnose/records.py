@@ -39,7 +39,7 @@ class RuntimeSeen(msgspec.Struct, frozen=True):
     name: str
     """``bun``, ``node``, ``deno``, or ``""`` for none of them."""
     version: str
-    """The version; ``""`` if the executable does not contain one."""
+    """The version; ``""`` if the executable does not contain it."""
     program: str
     compiled: bool = False
     """Whether ``bun build --compile`` made it: the application is inside the executable."""
@@ -73,10 +73,10 @@ class Storm(msgspec.Struct, frozen=True):
     thread: str
     is_main: bool
     share: float
-    """The share of the looks in which it was pending or being handled."""
+    """The share of the looks in which it was pending or being handled, from 0 to 1."""
     switches_a_second: int
     sender: str = ""
-    """The thread that alternates with it, ``name (tid)``; ``""`` if no thread is distinctive."""
+    """The thread that sends it, or seems to, as ``name (tid)``; ``""`` if unknown."""
 
 
 class NativeWait(msgspec.Struct, frozen=True):
@@ -85,18 +85,18 @@ class NativeWait(msgspec.Struct, frozen=True):
     library: str
     """The file whose code made the call, as far as the stack shows."""
     function: str
-    """The function through which that file was entered; ``""`` if its symbols do not name it."""
+    """As in ``observe.Caller``; ``""`` if unknown."""
     call: str
     """The system call."""
     why: str
     """The object of the wait, in one phrase."""
     seconds: float
-    """The least duration of the wait."""
+    """The shortest possible duration of the wait, in seconds."""
     can_return: Answer
-    """``yes``: it ends by itself or from outside. ``unknown``: another thread has to end it."""
+    """As in ``observe.Blocked``."""
     wakes: Wakes
     in_runtime: bool
-    """Whether the runtime's own code waits, and not a library."""
+    """Whether the runtime's own code made the call, and not a library."""
 
 
 class Activity(msgspec.Struct, frozen=True):
@@ -114,19 +114,19 @@ class Activity(msgspec.Struct, frozen=True):
 
 
 class LostHandler(msgspec.Struct, frozen=True):
-    """The suspend signal no longer reaches the runtime's handler."""
+    """A suspend signal that no longer reaches the runtime's handler."""
 
     signal: int
     how: Literal["handled", "ignored"]
     libraries: tuple[str, ...]
-    """The file that contains the handler. An ignored signal has no handler, so these are the Go
-    libraries; one of them most likely did it."""
+    """The file that contains the handler. An ignored signal has no handler: if Go ignores it, these
+    are the Go libraries, of which one most likely did it."""
     is_go: bool
-    """Whether Go did it, according to the handler's file or to the flags that Go sets."""
+    """Whether Go did it, as the handler's file or flags show."""
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """One remedy."""
+    """A change that may help, as an instruction for the user."""
 
     do: str
     costs: str = ""
@@ -145,11 +145,12 @@ class Diagnosis(msgspec.Struct, frozen=True):
     suspend_signal: int | None
     """The signal with which JavaScriptCore suspends threads here; None for other engines."""
     armed: bool
-    """Whether the handler has SA_ONSTACK and the main thread has an alternate stack. A release that
-    does not support this hangs once something suspends the main thread."""
+    """Whether the suspend handler has SA_ONSTACK, without the guard, and the main thread has an
+    alternate stack. A release that does not support this hangs once something suspends the main
+    thread."""
     cause: str
     taken: LostHandler | None = None
-    """The loss of the suspend handler. The next suspension then never ends, on every release."""
+    """The loss of the suspend handler. The next suspension then never ends, on any release."""
     help: tuple[Remedy, ...] = ()
     notes: tuple[str, ...] = ()
     backtrace: str = ""

@@ -40,7 +40,9 @@ def remedies_for(
     handler_is_lost: bool = False,
     table: Path = _TABLE,
 ) -> tuple[Remedy, ...]:
-    """Return the remedies, the smallest first.
+    """Return the remedies for a runtime's version, the smallest first.
+
+    ``armed`` is whether a suspension of the main thread hangs the process.
 
     Raises:
         UsageError: the table has the wrong form.
@@ -58,7 +60,11 @@ def remedies_for(
 
 
 def is_fixed_in(version: str, table: Path = _TABLE) -> bool:
-    """Whether this Bun's suspend handler also works on an alternate stack; false if unknown."""
+    """Whether this Bun's suspend handler also works on an alternate stack; false if unknown.
+
+    Raises:
+        UsageError: the table has the wrong form.
+    """
     return in_range(version, _read_remedies(table).copes)
 
 

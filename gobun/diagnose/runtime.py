@@ -27,8 +27,8 @@ _MOST_PROGRAM = 1 << 30
 _LONGEST_COMMAND = 1 << 20
 _MOST_ENVIRONMENT = 16 << 20
 _OVERLAP = 128
-"""Bytes that consecutive chunks share. A marker or a version is shorter, so a chunk border hides
-none."""
+"""Bytes that consecutive chunks share. A marker or a version is shorter, so it is always whole in
+one of the chunks."""
 # Each pattern begins with literal text, which makes the search ten times as fast.
 _VERSIONS = {
     "bun": (re.compile(rb"Bun v(\d+\.\d+\.\d+(?:-[a-z0-9.]+)?)"),),
@@ -38,7 +38,7 @@ _VERSIONS = {
     ),
     "deno": (re.compile(rb"Deno/(\d+\.\d+\.\d+)"),),
 }
-# Text that only one runtime contains; Bun's executable also mentions Node.
+# Text that identifies a runtime. Bun's executable also contains Node's, so the first match counts.
 _MARKS = {
     "bun": b"BUN_JSC_",
     "deno": b"DENO_DIR",
@@ -48,7 +48,7 @@ _LIBCS = {
     "musl": re.compile(r"ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1"),
     "glibc": re.compile(r"libc\.so\.6|libc-2\.\d+\.so"),
 }
-"""The file that each C library is mapped from; musl is its own loader."""
+"""The file name of each C library. musl and its dynamic loader are one file."""
 _BY_SIGUSR1 = "<=1.2.1"
 """The releases of Bun that suspend threads with SIGUSR1."""
 _SIGNAL_BEFORE, _SIGNAL_SINCE = 10, 30
@@ -58,7 +58,7 @@ _IGNORES_IT = "1.2.2"
 
 
 def seen_runtime(pid: int, maps: Sequence[Mapping] = ()) -> RuntimeSeen:
-    """Return the runtime of a process; it has no name if unreadable or unknown.
+    """Return the runtime of a process; without a name if it is unknown or cannot be read.
 
     ``maps`` are the mappings of the process, which identify its C library.
     """
@@ -86,7 +86,7 @@ def libc_of(maps: Sequence[Mapping]) -> str:
 
 
 def suspend_signal(pid: int, runtime: RuntimeSeen) -> int | None:
-    """Return the signal with which JavaScriptCore suspends a thread of this process."""
+    """Return the signal with which JavaScriptCore suspends threads; None for other engines."""
     if runtime.name != "bun":
         return None
     signal_text = environment(pid).get(_VARIABLE, "")

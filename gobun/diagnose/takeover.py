@@ -1,8 +1,8 @@
 """Finds a library that handles or ignores the signal with which JavaScriptCore suspends threads.
 
-Go's ``os/signal`` can do so, with ``signal.Notify(c)`` without a list or with that signal in it,
-and with ``signal.Ignore``. The suspended thread then never answers, and the thread that suspends it
-waits forever. That is a deadlock, on every release.
+Go's ``os/signal`` does this in ``signal.Ignore`` and ``signal.Notify``, if the list of signals is
+empty or contains that signal. The suspended thread then never answers, and the thread that suspends
+it waits forever. That is a deadlock, on every release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SA_SIGINFO, _SA_RESTART = 0x4, 0x10000000
 _BY_GO = SA_ONSTACK | _SA_SIGINFO | _SA_RESTART
-"""Flags of every handler that Go's runtime sets, even for an ignored signal."""
+"""Flags that Go's runtime sets on every signal, even an ignored one (``setsig`` in os_linux.go)."""
 
 
 def find_taken(
@@ -31,8 +31,9 @@ def find_taken(
 ) -> LostHandler | None:
     """Return the library that took the suspend signal; None if there is none, or it is unknown.
 
-    A handler in the runtime's executable is the runtime's own. A guarded handler calls it, and a
-    handler in no file may be generated code. Every other handler belongs to a library.
+    ``number`` is the suspend signal. A handler in the runtime's executable is the runtime's own. A
+    guarded handler calls the runtime's handler, and a handler in no file may be generated code.
+    Every other handler belongs to a library.
     """
     handler = snapshot.handler(number) if snapshot is not None and number is not None else None
     if handler is None or handler.guarded:

@@ -40,7 +40,8 @@ class Facts(msgspec.Struct, frozen=True):
 def judge(facts: Facts) -> Diagnosis:
     """Return the diagnosis that follows from ``facts``."""
     if facts.motion.kind == "starved" and _suspension_fails(facts):
-        # This handler can never answer, so the signal is sent forever, however seldom.
+        # This handler can never accept the signal, so JavaScriptCore sends it forever, even if a
+        # busy machine makes that seldom.
         motion = msgspec.structs.replace(facts.motion, kind="storm", storm=facts.motion.suspect)
         facts = msgspec.structs.replace(facts, motion=motion)
     lost_handler = find_taken(facts.snapshot, facts.suspend_signal, facts.runtime, facts.libraries)

@@ -22,15 +22,16 @@ _INTERRUPTED = {
     "read", "readv", "recvfrom", "recvmmsg", "recvmsg", "rt_sigtimedwait", "semop", "semtimedop",
     "sendmsg", "sendmmsg", "sendto", "write", "writev",
 }  # fmt: skip
-"""Calls that may return EINTR after a ptrace stop. Sockets are among them if they have a
-time-out."""
+"""Calls that may return EINTR after a ptrace stop (signal(7)). Calls on sockets do so only if the
+socket has a time-out."""
 
 
 def native_wait(pid: int, watched_s: float) -> NativeWait | None:
-    """Return the main thread's wait; None if it does not wait, or the wait is unknown.
+    """Return the main thread's wait; None if it does not wait, or its caller is unknown.
 
     The thread has been seen to wait for ``watched_s`` seconds. If that is 0, it ran in between and
-    is examined several times: a thread that polls waits in the same library each time.
+    is examined several times: a thread that polls waits in the same library each time. If the
+    libraries differ, the result is None.
     """
     waits: list[NativeWait] = []
     for attempt in range(1 if watched_s else _ATTEMPTS):
@@ -46,9 +47,9 @@ def native_wait(pid: int, watched_s: float) -> NativeWait | None:
 
 
 def fragile_threads(pid: int) -> tuple[int, ...]:
-    """Return the threads that must not be stopped: a call in a library would fail.
+    """Return the threads that must not be stopped, because a call by a library might fail.
 
-    A runtime's own loop, and Go, retry after EINTR. The code of a C library may not.
+    A runtime's own loop and Go retry after EINTR. A C library may not.
     """
     program = observe.read_link(Path(f"/proc/{pid}/exe"))
     return tuple(
@@ -78,7 +79,7 @@ def _describe_wait(pid: int, main_thread: Blocked, watched_s: float) -> NativeWa
 def _asleep_s(pid: int) -> float:
     """Return for how many seconds the main thread has not been scheduled; 0 if unknown.
 
-    Each processor has a clock of its own, so the current time comes from the one that it ran on.
+    Each processor has a clock of its own, so this reads the one of the thread's processor.
     """
     then = _last_ran_ms(f"{pid}/task/{pid}")
     processor = observe.processor_of(pid, pid)

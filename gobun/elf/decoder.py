@@ -22,7 +22,7 @@ def decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
 
 
 def _new_decoder(arch: Literal["arm64", "x64"]) -> capstone.Cs:
-    # Its modules import each other, so a second thread could see a half-imported one.
+    # capstone's modules import each other, so a second thread could see a half-imported one.
     with _importing:
         import capstone  # noqa: PLC0415 - a tenth of a second, and most libraries need none
 

@@ -139,7 +139,7 @@ class Image:
         """Return ``size`` bytes of the file at ``offset``.
 
         Raises:
-            UsageError: the file ends before that.
+            UsageError: the file does not contain them all.
         """
         if offset < 0 or size < 0 or offset + size > len(self.data):
             raise self.damage_error(f"{size} bytes at {offset:#x} lie outside of the file")
@@ -244,7 +244,7 @@ class Image:
         return int(_WORD.unpack(self.read_at(address, 8))[0])
 
     def relocations(self, kinds: Collection[int]) -> Iterator[Relocation]:
-        """Yield the relocations of the given kinds. Entries of ``DT_RELR`` have no kind.
+        """Yield the relocations of the given kinds, without the entries of ``DT_RELR``.
 
         Raises:
             UsageError: a table leaves the file.
@@ -315,7 +315,11 @@ class Image:
 
     @property
     def needed_libraries(self) -> list[str]:
-        """Names of the libraries that it needs, in order."""
+        """Names of the libraries that it needs, in order.
+
+        Raises:
+            UsageError: the table of strings leaves the file.
+        """
         return [self.string(value) for tag, value in self.dynamic if tag == elf.DT_NEEDED]
 
 

@@ -29,8 +29,8 @@ class Site(msgspec.Struct, frozen=True):
 def regions(image: Image, words: list[int], size: int) -> list[list[int]]:
     """Group words by the aligned block of ``size`` bytes that contains them.
 
-    A scan searches the code once for each group, so a library with many words takes no longer than
-    one with a single word.
+    A scan searches the code once for each group, so many words side by side take no longer than
+    one.
 
     Raises:
         UsageError: there are too many groups.

@@ -1,9 +1,9 @@
 """Finds every use of initial-exec TLS: the words that hold an offset, and the code that loads them.
 
 In this model, a word of the library holds the distance of a variable from the thread pointer. The
-loader fills the word, and the variable must be in the static TLS block. musl has no room left in
-that block after a process starts, so it rejects the library in ``dlopen``. Go's ``g`` is such a
-variable.
+dynamic linker fills the word, and the variable must be in the static TLS block. musl has no room
+left in that block after a process starts, so it rejects the library in ``dlopen``. Go's ``g`` is
+such a variable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RELATIVE_KINDS = {elf.EM_X86_64: 8, elf.EM_AARCH64: 1027}
 
 
 class TlsWord(msgspec.Struct, frozen=True):
-    """A word that the loader fills with an offset from the thread pointer."""
+    """A word that the dynamic linker fills with an offset from the thread pointer."""
 
     address: int
     entry: int

@@ -1,9 +1,9 @@
 """Finds the loads of a word in x86-64 code, and whether the arithmetic flags matter after one.
 
 The code contains data and padding, so it is not decoded from its start. A reference relative to the
-instruction pointer is a field of four bytes, and its address alone determines its value. The field
-follows a ModRM byte with mod 0 and rm 5. At most four bytes of immediate follow the field. So a
-search for such fields finds every reference.
+instruction pointer is a field of four bytes that follows a ModRM byte with mod 0 and rm 5. At most
+four bytes of immediate follow the field. For a given word, the number of these bytes and the
+field's address determine the field's value. So a search for such fields finds every reference.
 """
 
 from __future__ import annotations

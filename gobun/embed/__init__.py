@@ -59,10 +59,10 @@ def embed_guard(library: Path, out: Path) -> Path:
 
 
 def _check(original: audit.LibraryReport, result: Path, *, marks: int) -> None:
-    """Check that embedding changed nothing but the guard.
+    """Check that embedding added the whole guard, and changed nothing else.
 
     Raises:
-        BuildError: something other than the guard changed.
+        BuildError: something else changed, or the guard is incomplete.
     """
     report = audit.inspect(result)
     for field in ("exports", "needed", "install_name", "runpath", "relro", "libc", "target"):

@@ -29,7 +29,7 @@ _WORD = 8
 _DT_FLAGS_1, _NODELETE, _DT_RELAENT = 0x6FFFFFFB, 8, 9
 _SHT_INIT_ARRAY = 14
 _MOST_STATIC_BYTES = 1024
-"""Most thread-local memory of a library that may become static. glibc reserves some 1.6 KB of the
+"""Largest TLS block of a host, in bytes, that may become static. glibc reserves some 1.6 KB of the
 static block for libraries that are loaded later."""
 _EVERY_KIND = range(1 << 32)
 _VERSION_ANY = 1

@@ -51,7 +51,7 @@ def known_names() -> Catalogue:
 
 
 def unmatchable_selectors(row: ExpectationRow, catalogue: Catalogue) -> list[str]:
-    """Return the selectors of a row that match nothing, so that it matches less than it states.
+    """Return a line for each unknown name in a row, and for a range without a known release.
 
     A range that names a canary is accepted unchecked, because no list here has canaries.
     """

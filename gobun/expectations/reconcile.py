@@ -148,7 +148,7 @@ class _Reconciler:
                 self._unknown_versions[config] &= ~must[config]
 
     def _most_similar(self, index: int, config: Config) -> tuple[int, int]:
-        """Return the versions in which the most similar run cells agree with a row, or disagree."""
+        """Return two sets of versions: the most similar run cells agree with a row, or disagree."""
         undecided = self._all_versions
         if config in self._agreeing_versions[index]:  # a cell that was run decides for itself
             undecided &= ~sum(1 << at for at in self._world.outcomes[config])

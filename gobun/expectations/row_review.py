@@ -22,18 +22,19 @@ _NEVER_UNEXPECTED = "skip"
 
 
 def is_unexpected(expected: Sequence[Outcome], attempts: Iterable[Outcome]) -> bool:
-    """Return whether an attempt ended with an unexpected outcome; a skip never does."""
+    """Return whether an attempt ended with an unexpected outcome. A skip is never unexpected."""
     return any(outcome not in expected for outcome in attempts if outcome != _NEVER_UNEXPECTED)
 
 
 def review(
     expectations: Expectations, results: Sequence[Result], *, catalogue: Catalogue | None = None
 ) -> list[str]:
-    """Return a line for every row that these results give a reason to review.
+    """Return a line for every reason that these results give to review a row.
 
-    A row is listed if it selects no cell of the run, if its cells pass or end otherwise than it
-    states, or if it has no reason yet. Most runs cover only a part of what rows select. So with
-    ``catalogue``, a row without a cell is listed only if no known name could give it one.
+    A row is listed if it selects no cell of the run, if a cell ended with an outcome that the row
+    does not list, or if the row has no reason yet. Most runs cover only some of the cells that rows
+    select. So with ``catalogue``, a row without a cell is listed only if ``catalogue`` shows that
+    no cell can match it.
 
     Raises:
         UsageError: two rows contradict each other on a cell.
@@ -74,7 +75,7 @@ def review(
 
 
 def _unexpected_outcomes(row: ExpectationRow, result: Result) -> set[str]:
-    """Return how attempts ended otherwise than the row states; empty if each of them passed."""
+    """Return the outcomes that the row does not list; empty if every attempt passed."""
     outcomes = {str(outcome) for outcome in attempts_of(result)} - {_NEVER_UNEXPECTED}
     return set() if outcomes == {"pass"} else outcomes - set(row.outcomes)
 

@@ -1,8 +1,8 @@
 """Downloads npm packages and files of releases.
 
-npm provides the address of a package and the lock file its digest. No archive is opened before its
-bytes match. Files of a release come from an address that a person names, and must match its
-checksums.
+npm gives the address of a package. The lock file gives its digest, or the registry does if the
+package is not locked. No archive is opened before its bytes match. Files of a release come from an
+address that a person names, and must match the release's checksums.
 """
 
 from gobun.fetch.address import check_address

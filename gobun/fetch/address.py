@@ -12,7 +12,7 @@ def split_address(url: str) -> SplitResult | None:
     """Return the parts of an address, or None if it is invalid, such as ``http://[::1``."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is no number
+        parts.port  # noqa: B018 - raises ValueError if it is not a number
     except ValueError:
         return None
     return parts
@@ -25,7 +25,8 @@ def check_address(url: str, *, trusted: bool) -> str:
     the digests come from another source. This machine itself is exempt.
 
     Raises:
-        UsageError: it is not a web address, or is not allowed.
+        UsageError: it is not a web address, has a query or a fragment, or is plain http without
+            ``trusted``.
     """
     parts = split_address(url)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:

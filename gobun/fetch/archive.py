@@ -28,7 +28,7 @@ _LARGEST_READ = 1 << 20
 _LONGEST_NAME = 255
 _LONGEST_PATH = 1024
 _SYNCED_ONE_BY_ONE = 64
-"""Above this number of files one flush of the whole system is cheaper."""
+"""Above this number of files, one flush of the whole system is cheaper."""
 _DAMAGE_ERRORS = (
     tarfile.TarError,
     EOFError,
@@ -37,8 +37,8 @@ _DAMAGE_ERRORS = (
     ValueError,
     OverflowError,
 )
-"""Exceptions from bytes that are not an archive. BadGzipFile is an OSError without a number, so
-errors of the disk are not among them."""
+"""Exceptions from bytes that are not an archive. BadGzipFile is the only OSError here, because the
+others are errors of the disk."""
 _FILES = {tarfile.REGTYPE, tarfile.AREGTYPE}
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
@@ -62,7 +62,7 @@ def unpack(archive: Path, folder: Path, label: str) -> None:
     try:
         with (
             gzip.open(archive) as stream,
-            tarfile.open(  # type: ignore[call-overload]  # it calls only read, seek and tell
+            tarfile.open(  # type: ignore[call-overload]  # tarfile calls only read, seek, tell
                 fileobj=_ForwardStream(stream, _largest_unpacked(archive), label), mode="r:"
             ) as opened,
         ):
@@ -84,12 +84,12 @@ def _largest_unpacked(archive: Path) -> int:
 
 
 class _ForwardStream:
-    """A stream for ``tarfile`` that only goes forward, up to a limit.
+    """A stream for ``tarfile`` that goes back by at most one byte, and ends at a size limit.
 
     Tarfile steps back by one byte before it reads a header. A gzip stream would then decompress
     from the start again, which takes minutes with many small members. So this stream keeps the last
-    byte. Tarfile also reads a header of any announced size at once, so this stream rejects a header
-    of gigabytes before it is read.
+    byte. Tarfile also reads a header of any announced size at once, so this stream rejects a read
+    of more than 1 MiB.
     """
 
     def __init__(self, stream: gzip.GzipFile, largest: int, label: str) -> None:
@@ -192,7 +192,7 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Non
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         source = archive.extractfile(member)
-        if source is None:  # only for members that _checked rejects
+        if source is None:  # only for members that _checked_members rejects
             raise tarfile.ReadError(f"{member.name} has no content")
         with source, path.open("xb") as stream:
             shutil.copyfileobj(source, stream)

@@ -20,7 +20,7 @@ def unreachable_hosts(urls: Sequence[str]) -> dict[str, str]:
 
 
 def _why_not(url: str) -> str:
-    # Few commands need the HTTP library, which takes a quarter of their start.
+    # Importing the HTTP library takes a quarter of a command's start, and few commands need it.
     import requests  # noqa: PLC0415
 
     from gobun.fetch.transport import answers  # noqa: PLC0415
@@ -33,6 +33,6 @@ def _why_not(url: str) -> str:
         return "its certificate is not trusted"
     except requests.exceptions.ProxyError:
         return "the proxy refuses"
-    except (requests.RequestException, OSError, ValueError):  # or a file of authorities
+    except (requests.RequestException, OSError, ValueError):  # OSError: the CA file is unreadable
         return "no connection"
     return ""

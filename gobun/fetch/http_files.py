@@ -23,7 +23,7 @@ _LARGEST_BYTES = 64 << 20
 
 @functools.cache
 def _transport() -> Transport:
-    from gobun.fetch.transport import Transport  # noqa: PLC0415 - as in fetch_files
+    from gobun.fetch.transport import Transport  # noqa: PLC0415 - see fetch_files
 
     return Transport(npm.settings(), functools.cache(npm.own_registry))
 
@@ -31,24 +31,25 @@ def _transport() -> Transport:
 def fetch_files(
     base: str, names: Sequence[tuple[str, str | None]], folder: Path, *, advice: str
 ) -> None:
-    """Download files of the folder ``base`` into ``folder``: names, and their SHA-256 if known.
+    """Download files of the web folder ``base`` into ``folder``.
 
-    ``folder`` is temporary, so nothing is flushed to disk here.
+    ``names`` has each file's name and its SHA-256 in hex, or None if that is unknown. A file with a
+    known digest must match it. ``advice`` is the hint if a host refuses. ``folder`` is temporary,
+    so nothing is flushed to disk here.
 
-    Release pages redirect, so redirects to any host are followed, but never from https to plain
-    http. A file with a known digest must match it.
+    Release pages redirect, so this follows redirects to any host, but never from https to plain
+    http.
 
     Raises:
         FetchError: a host refused or kept failing, or a digest does not match.
-        PrerequisiteError: a write failed, or npm is missing, whose settings configure network
-            access.
+        PrerequisiteError: a write failed, or npm is missing. Its settings configure network access.
     """
-    # The HTTP library takes a quarter of the start of a command, and few commands need it.
+    # Importing the HTTP library takes a quarter of a command's start, and few commands need it.
     from gobun.fetch.download import DownloadSource, download  # noqa: PLC0415
 
     transport = _transport()
     host = urlsplit(base).netloc.rpartition("@")[2]
-    # Count a file once it is in place, so that the progress ends with the last file.
+    # Each file in place counts as one byte more, so that the progress ends with the last file.
     with console.progress("downloading", len(names), unit="bytes") as progress:
         for name, sha256 in names:
             expected_digest = Integrity(bytes.fromhex(sha256), "sha256") if sha256 else None

@@ -17,7 +17,7 @@ _DIGEST_BYTES = 64
 
 
 class Integrity(msgspec.Struct, frozen=True):
-    """The digest a file must have."""
+    """The digest that a file has or must have."""
 
     digest: bytes
     algorithm: Literal["sha256", "sha512"] = _ALGORITHM

@@ -27,8 +27,8 @@ _T = TypeVar("_T")
 
 TIMEOUT_S = 150.0
 
-# With npm's defaults (five minutes for a request, a minute between retries) a person without
-# a network sees no progress for long. The environment overrides these values.
+# With npm's defaults (five minutes for a request, a minute between retries), a person without
+# a network waits for minutes and sees no progress. The environment overrides these values.
 _PATIENCE = {
     "npm_config_fetch_retry_mintimeout": "1000",
     "npm_config_fetch_retry_maxtimeout": "4000",
@@ -129,29 +129,34 @@ def package_record(name: str) -> PackageRecord:
     Raises:
         UnreachableError: the registry cannot be reached.
         FetchError: npm failed, or its output has an unknown form.
+        PrerequisiteError: npm is missing.
     """
     output = _npm(["view", name, "versions", "dist-tags", "--json"], f"asking npm about {name}")
     return _decode_output(output, PackageRecord, name)
 
 
 def releases(name: str, versions: Sequence[str]) -> dict[Package, NpmRelease]:
-    """Return the registry's records of exact versions, with one call.
+    """Return the registry's records of exact versions, with one call of npm.
 
     A version that the registry does not have is not in the result.
 
     Raises:
         UnreachableError: the registry cannot be reached.
         FetchError: npm failed, or its output has an unknown form.
+        PrerequisiteError: npm is missing.
     """
     return releases_in_range(name, " || ".join(versions))
 
 
 def releases_in_range(name: str, versions: str) -> dict[Package, NpmRelease]:
-    """Return the registry's records of the versions in a range. Prereleases match by name only.
+    """Return the registry's records of the versions in a range.
+
+    A prerelease is in the range only if the range names it.
 
     Raises:
         UnreachableError: the registry cannot be reached.
         FetchError: npm failed, or its output has an unknown form.
+        PrerequisiteError: npm is missing.
     """
     fields = ["version", "dist.integrity", "dist.tarball"]
     output = _npm(
@@ -183,20 +188,22 @@ def settings() -> Settings:
 
     Raises:
         FetchError: npm cannot read its own configuration.
+        PrerequisiteError: npm is missing.
     """
     output = _npm(["config", "list", "--json"], "reading npm's configuration")
     return _decode_output(output, Settings, "npm's configuration")
 
 
 def own_registry() -> str:
-    """Return npm's default registry.
+    """Return npm's default registry, whatever the user has configured.
 
     Raises:
         FetchError: npm does not print it.
+        PrerequisiteError: npm is missing.
     """
-    # Two empty files with different names, because npm does not load a file twice.
+    # Two paths without content, because npm rejects a path that it has already loaded.
     no_config = ["--userconfig", os.devnull, "--globalconfig", f"{os.devnull}/none"]
-    # npm passes over an empty variable, so this hides the configured one.
+    # npm ignores an empty variable, so this hides the configured one.
     return _npm(
         ["config", "get", "registry", *no_config],
         "reading npm's default registry",

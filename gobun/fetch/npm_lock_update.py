@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gobun.fetch.integrity import Integrity
 
 _BUN_RANGE = ">=1.0.0"
-"""Stable releases only: a range that names no prerelease matches none."""
+"""Stable releases only: a range that names no prerelease contains none."""
 
 
 class LockSummary(msgspec.Struct, frozen=True):
@@ -40,8 +40,8 @@ class LockSummary(msgspec.Struct, frozen=True):
 def update_lock(names: Sequence[str] = (), *, path: Path | None = None) -> LockSummary:
     """Add the new releases of ``names`` (all locked packages unless given) to the lock file.
 
-    For Bun's packages these are the stable releases from 1.0.0, for its WebKit the ones that are
-    built here, and for any other package the newest release.
+    For Bun's packages, these are the stable releases from 1.0.0. For Bun's WebKit, they are the
+    commits that this project builds Bun with. For any other package, it is the newest release.
 
     Raises:
         FetchError: the registry cannot be queried, or has another digest for a locked release.

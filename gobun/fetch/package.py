@@ -12,11 +12,11 @@ from gobun.targets import TARGETS
 
 HEADERS_PACKAGE = "node-api-headers"
 ENGINE_PACKAGE = "asherah-linux-x64-gnu"
-"""The Rust engine of asherah 4.x, pinned for this platform only."""
+"""The Rust engine of asherah 4.x, pinned for linux-x64 only."""
 _BUN_SCOPE = "@oven"
 _WEBKIT = {"linux-x64": "bun-webkit-linux-amd64", "linux-arm64": "bun-webkit-linux-arm64"}
 _LOCKED_WEBKITS = ("f8aa36d4737faee92bd2d1e337a2fd01a5437c61",)
-"""The commits whose packages the lock file covers, for the lines that are built here."""
+"""WebKit commits whose packages the lock file covers, for the Buns that this project builds."""
 _PART = "[a-z0-9][a-z0-9._-]*"
 _NAME = re.compile(rf"(@{_PART}/)?{_PART}")
 
@@ -64,7 +64,7 @@ def is_name(name: str) -> bool:
 
 
 def bun_package(target: str, variant: str = "") -> str:
-    """Return the npm package of Bun for a target; ``variant`` is ``baseline`` or ``musl``."""
+    """Return Bun's npm package for a target. ``variant``: ``""``, ``baseline`` or ``musl``."""
     name = f"{_BUN_SCOPE}/{TARGETS[target].bun_package}"
     return f"{name}-{variant}" if variant else name
 
@@ -82,7 +82,7 @@ def bun_packages() -> tuple[str, ...]:
 def webkit_package(target: str, commit: str) -> Package | None:
     """Return the package of upstream's built WebKit, or None if the target has none.
 
-    Upstream published these until it moved the builds to its own servers.
+    Bun's makers published these until they moved the builds to their own servers.
     """
     name = _WEBKIT.get(target)
     return Package(name, f"0.0.1-{commit}") if name else None

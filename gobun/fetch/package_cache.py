@@ -23,7 +23,7 @@ def cached_versions(name: str) -> tuple[str, ...]:
     folder = paths.cache_root() / "npm" / name
     if not folder.is_dir():
         return ()
-    # Guards, partial files and temporary folders are not folders named like a version.
+    # Skip lock files and partial files, and temporary folders, whose names begin with a dot.
     versions = [
         child.name
         for child in folder.iterdir()
@@ -51,7 +51,7 @@ def fetch_packages(packages: Sequence[Package]) -> dict[Package, Path]:
         cache.pin(folders[package])
     missing = sorted(package for package, folder in folders.items() if not folder.is_dir())
     if missing:
-        # The HTTP library takes a quarter of the start of a command, and few commands need it.
+        # Importing the HTTP library takes a quarter of a command's start, and few commands need it.
         from gobun.fetch.package_download import fetch_missing  # noqa: PLC0415
 
         fetch_missing(missing)

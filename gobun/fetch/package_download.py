@@ -29,9 +29,9 @@ _THREADS = 4
 
 
 def fetch_missing(missing_packages: Sequence[Package]) -> None:
-    """Download packages into the cache. It raises the errors of ``fetch_packages``."""
+    """Download packages into the cache. Raises the errors that ``fetch_packages`` lists."""
     sources = _sources(missing_packages)
-    # Count a package once it is in place, so that the progress ends with the last package.
+    # Each package in place counts as one byte more, so that the progress ends with the last one.
     with console.progress("downloading", len(sources), unit="bytes") as progress:
         transport = Transport(npm.settings(), functools.cache(npm.own_registry))
 
@@ -49,7 +49,7 @@ class _Download(msgspec.Struct, frozen=True):
 
 
 def _sources(missing_packages: Sequence[Package]) -> list[_Download]:
-    """Get the archives' addresses with one npm call per package, and check the lock file."""
+    """Return the downloads, after one npm call per name. Check digests against the lock file."""
     lock = read_lock()
     downloads: list[_Download] = []
     unlocked: list[str] = []
@@ -144,6 +144,6 @@ def _publish(package: Package, part: Path, folder: Path) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove the partly unpacked folders of a killed process, whose lock we now hold."""
+    """Remove the partly unpacked folders of a killed process. We now hold its lock."""
     for leftover in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(leftover, ignore_errors=True)

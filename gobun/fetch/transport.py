@@ -30,7 +30,7 @@ CONNECT_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 30.0
 """A host that sends no bytes for this time has stalled."""
 ANSWER_S = 120.0
-"""Deadline for the whole head of a response, redirects included."""
+"""Seconds for the status and headers of a response, redirects included."""
 _MAX_REDIRECTS = 5
 
 _T = TypeVar("_T")
@@ -55,9 +55,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """Reads network settings from the environment, but no logins.
+    """Takes proxies from a function, and no settings or logins from the environment.
 
-    By default requests sends the logins of ``~/.netrc``, even to hosts that it is redirected to.
+    By default, requests sends the logins of ``~/.netrc``, even to hosts that it is redirected to.
     Nobody expects that from a download.
     """
 
@@ -70,7 +70,7 @@ class _Session(requests.Session):
     def rebuild_proxies(
         self, prepared_request: requests.PreparedRequest, proxies: object
     ) -> dict[str, str]:
-        """Choose the proxy of a host that a redirect leads to."""
+        """Choose the proxy for the host that a redirect leads to."""
         del proxies
         prepared_request.headers.pop("Proxy-Authorization", None)
         return self._proxies_of(prepared_request.url or "")
@@ -82,7 +82,7 @@ def environ_proxies(url: str) -> dict[str, str]:
 
 
 def environ_bundle() -> str | bool:
-    """Return the file of trusted authorities that the environment names, or True for the usual."""
+    """Return the environment's file of trusted authorities, or True for the default of requests."""
     named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     return named or True
 
@@ -92,6 +92,8 @@ def answers(url: str, timeout_s: float) -> None:
 
     Raises:
         requests.RequestException: it does not answer.
+        OSError: the environment's file of trusted authorities cannot be read.
+        ValueError: ``url`` is invalid.
     """
     session = _Session(environ_proxies)
 
@@ -108,13 +110,13 @@ def answers(url: str, timeout_s: float) -> None:
 
 
 def call_within(seconds: float, call: Callable[[], _T]) -> _T:
-    """Return the result of ``call`` if it finishes in time.
+    """Return the result of ``call`` if it finishes in time. Its exceptions are raised here.
 
     A timeout of requests restarts with each byte. A host that sends its headers a byte at a time
     would block us for hours.
 
     Raises:
-        requests.Timeout: it takes longer. The call stays behind on its thread.
+        requests.Timeout: it takes longer. The call continues on its thread.
     """
     outcome: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
 
@@ -173,7 +175,7 @@ class Transport(msgspec.Struct, frozen=True):
             response = call_within(ANSWER_S, send_request)
         except requests.RequestException:
             raise
-        except ValueError as error:  # an address that cannot be one, perhaps of a redirect
+        except ValueError as error:  # an invalid address, perhaps of a redirect
             raise requests.exceptions.InvalidURL(str(error)) from error
         except OSError as error:  # requests raises this for an unreadable bundle
             raise FetchError(
@@ -190,10 +192,12 @@ class Transport(msgspec.Struct, frozen=True):
         return response
 
     def tarball_url(self, url: str) -> str:
-        """Return the address npm would use for ``url``. A mirror may keep its origin's addresses.
+        """Return the address that npm would use for ``url``: see its ``replace-registry-host``.
+
+        The records of a mirror may still have the addresses of the original registry.
 
         Raises:
-            FetchError: it is not a web address.
+            FetchError: ``url`` or npm's registry is not a web address.
         """
         address = split_address(url)
         if address is None or address.scheme not in {"http", "https"} or not address.hostname:

@@ -32,8 +32,9 @@ def published_versions(name: str) -> tuple[str, ...]:
     Without a network, return the locked or cached versions and log one line.
 
     Raises:
-        FetchError: the registry refuses, or nothing is known without it.
-        UsageError: the name is not of npm's form.
+        FetchError: the registry refuses, or no version is known without it.
+        PrerequisiteError: npm is missing.
+        UsageError: the name is not a valid npm name.
     """
     return known_versions(name).versions
 
@@ -42,19 +43,23 @@ def dist_tags(name: str) -> Mapping[str, str]:
     """Return the tags of a package. Without a network, return only ``latest`` from local data.
 
     Raises:
-        FetchError: the registry refuses, or nothing is known without it.
-        UsageError: the name is not of npm's form.
+        FetchError: the registry refuses, or no version is known without it.
+        PrerequisiteError: npm is missing.
+        UsageError: the name is not a valid npm name.
     """
     return types.MappingProxyType(known_versions(name).tags)
 
 
 @functools.cache
 def known_versions(name: str) -> _KnownVersions:
-    """Return a package's versions and tags. Query npm once. If npm does not answer, use the cache.
+    """Return a package's versions and tags, with at most one query per process.
+
+    If the registry cannot be reached, use the lock file and the cache.
 
     Raises:
-        FetchError: the registry refuses, or nothing is known without it.
-        UsageError: the name is not of npm's form.
+        FetchError: the registry refuses, or no version is known without it.
+        PrerequisiteError: npm is missing.
+        UsageError: the name is not a valid npm name.
     """
     check_name(name)
     try:

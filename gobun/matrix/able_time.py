@@ -33,14 +33,14 @@ class AbleClock:
     """Counts the time in which a process was able to run, from the moment the clock is made."""
 
     def __init__(self, limit_s: float, now: float, pids: Iterable[int] = ()) -> None:
-        """Count from ``now``; a process outside ``pids`` counts from its first reading."""
+        """Count from ``now``. The usage of a process outside ``pids`` counts from its start."""
         self._limit_s = limit_s
         self._last_reading = now
         self._usage = {pid: observe.usage(pid) for pid in pids}
         self.able_s = 0.0
         """Seconds that the process was able to run."""
         self.seen_s = 0.0
-        """Seconds on the wall in which the harness ran."""
+        """Seconds of wall-clock time in which the harness ran."""
 
     def is_due(self, now: float) -> bool:
         """Return whether the next reading is due."""

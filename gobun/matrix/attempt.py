@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from gobun.matrix.run_context import RunContext
 
 _WITNESS = "gobun-witness"
-"""The file that a cell waits for before it exits. The harness creates it after its own look at the
-process."""
+"""A cell of a custom addon waits for this file before it exits. The harness creates the file after
+it has looked at the process."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -46,7 +46,11 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def cell_argument(context: RunContext, cell: Cell) -> dict[str, str]:
-    """Return the argument of ``scenarios/cell.cjs`` that describes ``cell``."""
+    """Return the argument of ``scenarios/cell.cjs`` that describes ``cell``.
+
+    Raises:
+        LacksError: the treatment's library or form of the module does not exist for this platform.
+    """
     runtime = context.runtimes[cell.runtime, cell.version]
     module = context.module_for(cell)
     argument = {
@@ -74,6 +78,9 @@ def cell_command(
     """Return the command that runs ``cell`` on its own, without the harness.
 
     ``extra`` is added to the argument of the scenario.
+
+    Raises:
+        LacksError: as in ``cell_argument``.
     """
     argument = msgspec.json.encode(cell_argument(context, cell) | dict(extra or {})).decode()
     runtime = context.runtimes[cell.runtime, cell.version]
@@ -104,7 +111,7 @@ def cell_environment(home: Path) -> dict[str, str]:
         "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
         "DENO_NO_UPDATE_CHECK": "1",
         "DO_NOT_TRACK": "1",
-        GUARD_SWITCH: "0",  # also where `two-go` loads the warm-up library
+        GUARD_SWITCH: "0",  # the guard stays off even if `two-go` loads the warm-up library
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "NO_COLOR": "1",
@@ -119,7 +126,7 @@ def slowness_environment(slowness: float) -> dict[str, str]:
 
 
 def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Attempt:
-    """Run a cell once. Any failure of the harness becomes an ``error`` of this cell.
+    """Run a cell once. A failure of the harness becomes an ``error`` of this cell.
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
@@ -139,7 +146,7 @@ def attempt_cell(context: RunContext, cell: Cell, stop: threading.Event) -> Atte
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """The folder and files that a cell runs with."""
+    """The private folder of a cell, and its control groups."""
 
     home: Path
     group: control_groups.CellGroup

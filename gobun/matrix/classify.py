@@ -1,7 +1,7 @@
 """Classifies a finished cell from its events, its output and the end of its process.
 
-The function is pure, and tries the most reliable evidence first: the text of a crash, then the
-signal, then the cell's own events, then the exit code. ``hang_detector`` judges cells that did not
+``classify`` is pure, and tries the most reliable evidence first: the signal, then the text of a
+crash, then the cell's own events, then the exit code. ``hang_detector`` judges cells that did not
 finish.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CRASH_TEXT = re.compile(
     r"^(?:"
-    r"panic(?:\([^)\n]*\))?: .+"  # Bun and Zig, with the thread; Go, without
+    r"panic(?:\([^)\n]*\))?: .+"  # Bun and Zig name the thread, Go does not
     r"|oh no: Bun has crashed.*"
     r"|fatal error: .+"  # Go
     r"|unexpected fault address .+"  # Go
@@ -55,6 +55,7 @@ class ProcessEnd(msgspec.Struct, frozen=True):
     signal: int | None
     cpu_ms: int
     max_rss_kb: int
+    """Largest resident memory, in KiB."""
     stray_count: int
     """The number of processes that it left behind and that the supervisor killed."""
 
@@ -64,12 +65,12 @@ TURN_EVENTS = {"beat", "turns", "ends"}
 
 
 def steps(events: Sequence[Event]) -> list[Event]:
-    """Return the events that show how far a cell got, without heartbeats."""
+    """Return the events that show how far a cell got, without those about event loops."""
     return [event for event in events if event.at not in TURN_EVENTS]
 
 
 def last_step(events: Sequence[Event]) -> str:
-    """Return the last event of a cell that is not a heartbeat."""
+    """Return the name of the last step of a cell; ``nothing`` if it reported none."""
     reached = steps(events)
     return reached[-1].at if reached else "nothing"
 

@@ -1,8 +1,8 @@
 """A control group for each cell, on machines that permit one.
 
 A group holds every process of a cell, whatever its session or parent. The harness can freeze and
-kill it as a whole, and it limits tasks and memory. Version 2 of control groups lets every owner of
-a group freeze and kill it. Limits need the controllers, which version 1 may still hold.
+kill the group as a whole, and limit its tasks and memory. Version 2 of control groups lets every
+owner of a group freeze and kill it. Limits need the controllers, which version 1 may still hold.
 ``docs/trust-boundary.md`` lists the guarantees with and without a group.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_TASKS = 16_384
-"""Most threads and processes of a cell. Go itself stops at 10,000 threads."""
+"""Maximum threads and processes of a cell. Go itself stops at 10,000 threads."""
 _GONE_WITHIN_S = 1.0
 _PAUSE_S = 0.002
 _LIMITS = {"pids": ("pids.max", "pids.max"), "memory": ("memory.max", "memory.limit_in_bytes")}
@@ -69,7 +69,7 @@ def memory_limit() -> int:
 def cell_group() -> Iterator[CellGroup]:
     """Yield a new group, and remove it afterwards.
 
-    If the machine permits no groups, it has no folders.
+    If the machine permits no groups, the yielded group has no folders.
     """
     folders: list[Path] = []
     try:
@@ -103,7 +103,10 @@ _lock = threading.Lock()
 
 
 def run_folders() -> tuple[Path, ...]:
-    """Return this run's groups, the parents of its cells' groups; remove those of dead runs."""
+    """Return this run's groups, the parents of its cells' groups.
+
+    The first call also removes the groups of runs whose harness was killed.
+    """
     with _lock:
         return _make_run_folders()
 
@@ -131,7 +134,8 @@ def _make_run_folder(base: Path) -> Path:
     atexit.register(_remove, folder)
     for holder in (base, folder):
         for controller in _LIMITS:
-            with contextlib.suppress(OSError):  # it is missing, or holds processes
+            # The controller may be missing, or the group may hold processes.
+            with contextlib.suppress(OSError):
                 _write(holder / "cgroup.subtree_control", f"+{controller}")
     return folder
 
@@ -235,7 +239,7 @@ def _read_file(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY)  # the file exists only in the folder of a group
+    fd = os.open(path, os.O_WRONLY)  # never create the file: only the kernel does
     try:
         os.write(fd, text.encode())
     finally:

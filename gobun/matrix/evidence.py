@@ -93,14 +93,14 @@ class Observation(msgspec.Struct):
     def look_at(
         self, pid: int, cell: Cell | None = None, means: EvidenceTools | None = None
     ) -> None:
-        """Examine a process that is about to be killed."""
+        """Stop and examine a process that is about to be killed."""
         means = means or EvidenceTools()
         self.snapshot = observe.take_snapshot(pid, means.inspector, will_be_killed=True)
         if cell is not None and means.wants_backtrace(cell):
             self.backtrace = observe.backtrace(pid)
 
     def take_core(self, crash: Crash, cell: Cell, means: EvidenceTools, out: Path) -> None:
-        """Copy the core of a crash to the evidence, and add its backtraces from gdb."""
+        """Copy the core of a crash to the evidence, and add its backtraces if gdb was requested."""
         core = observe.find_core(crash.pid, crash.folder, crash.started_at)
         if isinstance(core, str):
             self.core = f"no core: {core}"
@@ -131,7 +131,9 @@ def folder_of(cell: Cell, out: Path) -> Path:
 def write_evidence(
     observation: Observation, cell: Cell, ending: Ending, out: Path
 ) -> tuple[str, ...]:
-    """Write the evidence of a cell that needs explaining; return the paths, relative to ``out``.
+    """Write the evidence of a cell, and return the paths, relative to ``out``.
+
+    A cell that passed or was skipped has no evidence.
 
     ``threads.txt`` is for people. ``process.json`` is for programs and holds a ``Snapshot``.
 

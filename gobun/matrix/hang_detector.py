@@ -1,14 +1,14 @@
 """Distinguishes a hung cell from a slow one by the activity of its process.
 
 Every rule counts actions of the process itself, and none counts time alone. So a busy machine
-delays a verdict and does not change it:
+delays a verdict, but does not change it. There are two rules:
 
-- a storm of signals is a signal that comes and goes in one thread, look after look, or two threads
-  that wake each other for it after microseconds of work (``storms``);
-- a deadlock is a process in which no thread can ever be woken (``observe.blocking``).
+- In a signal storm, a signal comes and goes in one thread, look after look, or two threads wake
+  each other for it after microseconds of work (``storms``).
+- In a deadlock, no thread of the process can ever be woken (``observe.blocking``).
 
-A main thread that computes, or that waits for something outside, looks like one that works. So only
-the limit ends those.
+A main thread that computes, or that waits for something outside the process, looks like one that
+works. So only the limit ends such a cell.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _LOCKED_S = 0.4
 _ELSEWISE_S = 2.0
-"""Seconds for which a process must be stuck if all its threads wait for locks, or if some wait for
-open files of their own. The kernel itself may write to such files."""
+"""Seconds for which a process must be stuck: if all its threads wait for locks, and if some wait
+for files that only this process has open. The kernel itself may write to such files."""
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -40,8 +40,8 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 def judge(samples: Sequence[Sample], stale_since: float, slowness: float = 1.0) -> Ending | None:
     """Return the hang that these samples prove, or None while they prove nothing.
 
-    ``samples`` are those taken since ``stale_since``, when the cell last progressed. ``slowness``
-    is the factor by which this machine is slower than a usual one.
+    ``samples`` are those taken since ``stale_since``, the monotonic time in seconds when the cell
+    last progressed. ``slowness`` is the factor by which this machine is slower than a usual one.
     """
     if len(samples) < 2:
         return None
@@ -73,7 +73,7 @@ def judge(samples: Sequence[Sample], stale_since: float, slowness: float = 1.0) 
 def verdict_at_limit(
     samples: Sequence[Sample], stale_s: float, limit_s: float, *, able_s: float | None = None
 ) -> Ending:
-    """Return how a cell ended that reached its time limit.
+    """Return the ending of a cell that reached its limit of ``limit_s`` seconds.
 
     ``samples`` are those since the last progress, ``stale_s`` seconds ago. The cell was able to run
     for ``able_s`` of these seconds, by default for all.
@@ -93,7 +93,10 @@ def verdict_at_limit(
 
 
 def starved_ending(stale_s: float, able_s: float, seen_s: float) -> Ending:
-    """Return the ending of a cell that got too little processor time to be judged."""
+    """Return the ending of a cell that got too little processor time to be judged.
+
+    It could run for ``able_s`` of ``seen_s`` seconds, and last progressed ``stale_s`` seconds ago.
+    """
     return Ending(
         "timeout",
         f"starved: it could run for {able_s:.1f} s of {seen_s:.1f} s, and last progressed "

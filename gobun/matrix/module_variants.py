@@ -28,12 +28,13 @@ def module_variants(
 
     A module of the suite that is compiled here has a ``built-in`` form, and for musl an
     ``unconverted`` one. A custom addon has a ``built-in`` form if its file already contains the
-    guard. Modules for musl have no ``embedded`` form. A module without Go has no other form, and
-    there are none outside Linux.
+    guard. Modules for musl have no ``embedded`` form. ``asherah-rust`` has no other form, and no
+    module has one outside Linux.
 
     Raises:
         PrerequisiteError: a tool is missing, or the disk refuses a write.
         BuildError: a build failed.
+        FetchError: a package could not be fetched.
         UsageError: the guard cannot be embedded into a module.
     """
     linux = target.os == "linux"

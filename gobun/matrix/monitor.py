@@ -35,7 +35,7 @@ class StoppedError(Exception):
 class Monitor:
     """Watches a cell.
 
-    Afterwards ``is_starved`` shows whether it got too little processor time.
+    Afterwards ``is_starved`` shows whether the cell got too little processor time.
     """
 
     def __init__(
@@ -47,9 +47,10 @@ class Monitor:
         slowness: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Watch ``child``, which may be able to run for ``limit_s`` seconds of a usual machine.
+        """Watch ``child`` until it has been able to run for ``limit_s`` seconds.
 
-        ``slowness`` is the factor by which this machine is slower.
+        ``slowness`` is the factor by which this machine is slower than a usual one. It multiplies
+        the limit.
         """
         limit_s *= slowness
         self._slowness = slowness
@@ -61,7 +62,7 @@ class Monitor:
         self._samples: collections.deque[Sample] = collections.deque(maxlen=_KEPT_SAMPLES)
         self._sampler: Sampler | None = None
         self._progress = (0.0, 0.0)
-        """The time of the cell's last progress, and how long it had been able to run by then."""
+        """The time of the cell's last progress, and the seconds it had been able to run by then."""
 
     @property
     def is_starved(self) -> bool:
@@ -69,7 +70,7 @@ class Monitor:
         return self._able_clock.is_starved
 
     def watch(self, stop: threading.Event) -> Ending | None:
-        """Watch the cell until it ends; return a verdict if it does not end by itself.
+        """Watch the cell until it ends. Return a verdict if it does not end by itself, else None.
 
         Raises:
             StoppedError: ``stop`` was set meanwhile.

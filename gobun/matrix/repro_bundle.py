@@ -1,7 +1,7 @@
 """Writes a folder that reproduces one outcome by itself, to attach to an upstream issue.
 
-It holds the scripts, the libraries, ``run.sh`` and a README. Nothing in it names the machine that
-made it.
+It holds the scripts, the libraries, ``run.sh`` and a README. It contains no path of the machine
+that made it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gobun.runtimes import Runtime
 
 LIMIT_S = 30
+"""Seconds after which ``run.sh`` reports a hang, unless ``LIMIT`` is set."""
 _LIBRARIES = "libraries"
 _NEEDS_MUSL = " Run it on Alpine, or another musl system, with the package libstdc++."
 _VARIABLES = {"bun": "BUN", "node": "NODE", "deno": "DENO"}
@@ -127,7 +128,7 @@ def _script(argument: Mapping[str, str]) -> str:
 
 def _run_script(cell: Cell, runtime: Runtime, environment: Mapping[str, str]) -> str:
     variable = _VARIABLES[cell.runtime]
-    # The runtime's own command; the shell fills in the program and the script.
+    # The shell fills in the program, and repro.cjs contains the argument.
     _, *words = runtime.command(Path("repro.cjs"), "")
     command = shlex.join([word for word in words if word])
     # Not exported, so that `timeout` itself runs without the treatment.

@@ -75,7 +75,7 @@ def this_host(libc: str = "") -> Host:
 
 
 class Writer:
-    """Appends results, and flushes every line before the next cell is recorded."""
+    """Appends results without a buffer, so a killed run keeps every result that was added."""
 
     def __init__(
         self, path: Path, header: Header, earlier_results: Sequence[msgspec.Struct] = ()
@@ -121,7 +121,7 @@ class Writer:
                 raise
 
     def _line(self, record: msgspec.Struct) -> bytes:
-        """Return the line of a record; a result without a host ran on the header's."""
+        """Return the line of a record; a result without a host gets the host of the header."""
         if isinstance(record, Result):
             record = _with_host(record, self._host)
         return msgspec.json.encode(record)

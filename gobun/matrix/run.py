@@ -34,7 +34,7 @@ def repro(cell: Cell, libc: str = "") -> str:
 
 
 def repro_in_guest(repro: str, repeat_command: str) -> str:
-    """Return the command line that repeats a cell, with ``repeat_command`` for its beginning."""
+    """Return the command line ``repro`` with ``repeat_command`` in place of ``invoke matrix``."""
     return repro.replace("invoke matrix", repeat_command, 1)
 
 
@@ -50,8 +50,12 @@ def run_cells(
     """Run every cell, ``jobs`` at a time, and pass each result to ``record`` as it arrives.
 
     Any thread may call ``on_start`` with a cell before it starts. Any thread may call ``record``,
-    but never two at once. On KeyboardInterrupt it kills the cells in flight and raises the
-    exception again. By then ``record`` has received every cell that ended.
+    but never two at once. On an exception, such as KeyboardInterrupt, it kills the cells in flight
+    and raises the exception again. By then ``record`` has received every cell that ended.
+
+    Raises:
+        UsageError: two expectations contradict each other on a cell.
+        PrerequisiteError: the disk is full or refuses a write.
     """
     stop = threading.Event()
     recording = threading.Lock()
@@ -90,6 +94,8 @@ def run_cell(
 
     Raises:
         StoppedError: ``stop`` was set meanwhile.
+        UsageError: two expectations contradict each other on the cell.
+        PrerequisiteError: the journal cannot be written.
     """
     journal = journal or Journal()
     past = list(journal.earlier_attempts(cell))[: context.repeat]
@@ -104,7 +110,7 @@ def run_cell(
 
 
 def _rank(attempt: AttemptRecord) -> tuple[bool, int]:
-    """Return the sort key of attempts: the decisive one first, one without a verdict last."""
+    """Return the sort key of attempts: the worst first, those without a verdict last."""
     return attempt.kind in UNJUDGED_KINDS, WORST_FIRST.index(attempt.outcome)
 
 

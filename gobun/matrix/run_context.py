@@ -1,4 +1,4 @@
-"""The shared inputs of all cells: built, found and decided before the first one starts."""
+"""The inputs that all cells of a run share, prepared before the first cell starts."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class RunContext(msgspec.Struct, frozen=True):
     out: Path
     """Folder of the results; evidence goes into subfolders."""
     limit_s: float
+    """Time limit of a cell, in seconds of a usual machine."""
     runtimes: Mapping[tuple[str, str], Runtime] = msgspec.field(default_factory=dict)
     expectations: Expectations = Expectations()
     repeat: int = 1
@@ -50,7 +51,7 @@ class RunContext(msgspec.Struct, frozen=True):
     preload: Path | None = None
     """The library for LD_PRELOAD, on systems that have it."""
     means: EvidenceTools = msgspec.field(default_factory=EvidenceTools)
-    """The tools to examine a hung process with."""
+    """The tools to examine a hung or crashed process with."""
     variants: Mapping[tuple[str, str], Fixture] = msgspec.field(default_factory=dict)
     """The other forms of the modules, by variant and name."""
     smoke: Path | None = None
@@ -68,7 +69,7 @@ class RunContext(msgspec.Struct, frozen=True):
         """Return the module that a cell loads.
 
         Raises:
-            LacksError: the module does not have the form that its treatment loads.
+            LacksError: the module lacks the form that the cell's treatment loads.
         """
         variant = TREATMENTS[cell.treatment].variant
         if not variant:
@@ -79,7 +80,7 @@ class RunContext(msgspec.Struct, frozen=True):
         return fixture
 
     def helper_for(self, treatment: Treatment) -> Path:
-        """Return the library or package that the scenario of a treatment loads and calls.
+        """Return the library or package that the scenario loads and calls for a treatment.
 
         Raises:
             LacksError: there is none for this platform.
@@ -105,13 +106,13 @@ def build_run_context(
     """Build everything that cells of ``modules`` need, except the runtimes.
 
     ``host`` is the platform of the machine that runs them, by default this one. A glibc machine can
-    run musl targets, and not the reverse.
+    run musl targets. The reverse is not true.
 
     Raises:
-        UsageError: there is no such module.
-        PrerequisiteError: Go or Zig is missing.
+        UsageError: there is no such module, or the guard cannot be embedded into one.
+        PrerequisiteError: Go or Zig is missing, or a module is not for ``target``.
         BuildError: a build failed.
-        FetchError: Node's headers could not be fetched.
+        FetchError: a package could not be fetched.
     """
     linux = target.os == "linux"
     built = {name: build.provide_module(name, target) for name in modules}

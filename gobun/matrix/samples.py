@@ -1,7 +1,7 @@
 """Samples of a silent process: the activity of its threads and the signals they handled.
 
 A sample takes a few milliseconds. It looks at a thread's signals many times in quick succession, so
-that it can count changes. Where these looks show no storm, more follow: from two processors in
+that it can count changes. If these looks show no storm, more follow: from two processors in
 turn, and after pauses.
 """
 
@@ -33,17 +33,19 @@ _STARTS_WITHIN_S = 0.3
 long to start."""
 
 _CADENCE = ((0.6, 0.025), (3.0, SAMPLE_EVERY_S))
-"""Pairs of seconds of silence and the interval between samples up to then. A storm shows within a
-few samples."""
+"""Lengths of silence, and the interval between samples until then, in seconds. A storm shows within
+a few samples."""
 _RARELY_S = 0.25
+"""The interval after a longer silence, in seconds."""
 SUSPICIOUS_S = 0.005
-"""The interval after a lively sample. A storm uses every core, so its proof must be quick."""
+"""The interval after a lively sample, in seconds. A storm uses every core, so its proof must be
+quick."""
 LIVELY_CHANGES = 6
-"""Changes between two looks, of 59, that mean thousands of signals a second. A profiler sends one
-thousand, which shows as two changes, and seldom as more."""
+"""Minimum number of changes, in 59 intervals between looks, that means thousands of signals a
+second. A profiler sends one thousand, which seldom shows as more than two changes."""
 _DENSE_CHANGES, _DENSE_A_MS = 12, 25.0
-"""Changes between quick looks that are dense: in all, and in a millisecond. A profiler was never
-seen to cause both. A storm often causes 50 a millisecond."""
+"""Minimum number of dense changes between quick looks: in total, and in a millisecond. We never saw
+a profiler cause both. A storm often causes 50 a millisecond."""
 _WAITS_EVERY_S = 0.2
 """Seconds between two looks at the waits of all threads, while the main thread sleeps."""
 
@@ -53,18 +55,19 @@ _PAUSES_S = (0.0007, 0.0011, 0.0016, 0.0009, 0.0013)
 them."""
 _LOOKS_AFTER_A_PAUSE = 2
 _QUICK_NS = 200_000
-"""A change counts between two looks that are at most this many nanoseconds apart. After a longer
-time even a profiler has changed something."""
+"""A change counts only if its two looks are at most this many nanoseconds apart. In a longer time
+even a profiler changes something."""
 _ROUNDS = 10
 """Rounds of looks from the processors of two threads in turn."""
 _SUSPENDED_IN = "sigsuspend"
 """The kernel function in which JavaScriptCore's handler waits for the signal that resumes."""
 _BLOCKS_ALL = 16
+"""A thread that blocks this many signals for a moment blocks nearly all of them."""
 _LOOKED_AT = 4
-"""Number of threads that a sample looks at: the main one, and those scheduled most."""
+"""Maximum number of threads that a sample looks at: the main one, and those scheduled most."""
 
 Key = tuple[int, int]
-"""A thread and a signal."""
+"""The id of a thread, and the number of a signal."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -74,9 +77,9 @@ class Sample(msgspec.Struct, frozen=True):
     """Time of the sample in seconds, on the monotonic clock."""
     threads: tuple[Thread, ...]
     look_count: int
-    """The number of looks at the signals of each thread, in quick succession."""
+    """The number of looks at the signals of each thread, without those after pauses."""
     storming: dict[Key, int]
-    """For each thread and signal, the number of looks in which it was pending or newly blocked."""
+    """For each thread and signal, the number of looks that saw it pending or blocked for a time."""
     changes: dict[Key, int] = {}
     """For each thread and signal, the number of changes between one look and the next."""
     dense: frozenset[Key] = frozenset()
@@ -95,9 +98,9 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def is_lively(self) -> bool:
-        """Whether a thread's signal came and went as often as only in a storm.
+        """Whether a signal came and went in a thread so often that only a storm explains it.
 
-        The signals of the threads that send them do not count.
+        The signals of threads that send signals do not count.
         """
         received = self.without_threads(senders_in(self))
         return max(received.changes.values(), default=0) >= LIVELY_CHANGES
@@ -124,7 +127,7 @@ class Sampler:
     """Takes samples of one process, each a few milliseconds long."""
 
     def __init__(self, pid: int, *, signals: bool) -> None:
-        """Sample ``pid``. ``signals`` tells whether other processes may send it signals."""
+        """Sample ``pid``. ``signals`` is True if other processes may send it signals."""
         self._pid = pid
         self._signals = signals
         self._previous_switches: dict[int, int] = {}
@@ -172,7 +175,8 @@ def sample_is_due(
     """Return whether to sample a process that has been silent for ``silent_s`` seconds.
 
     ``after_lively`` is True if the last sample, ``since_last_s`` seconds ago, was lively.
-    ``is_starting`` is True before the first event of the cell.
+    ``is_starting`` is True before the first event of the cell. ``slowness`` multiplies all
+    intervals.
     """
     since_last_s, silent_s = since_last_s / slowness, silent_s / slowness
     if silent_s < (_STARTS_WITHIN_S if is_starting else STALE_AFTER_S):

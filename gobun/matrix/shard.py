@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _FORM = re.compile(r"(\d+)/(\d+)")
 _UNKNOWN_MS = 1000.0
 _BOUNDARY_SLACK = 1 / 16
-"""A shard may be longer by this part of itself, at either end, to keep a version whole."""
+"""To keep a version whole, a cut may move by this fraction of the average shard."""
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``2/4``.
+    """Return the number of a shard and the number of shards, from text such as ``2/4``.
 
     Raises:
         UsageError: it does not have that form, or there is no such shard.
@@ -40,7 +40,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def durations_of(results: Iterable[Result]) -> dict[Cell, float]:
-    """Return the duration of each cell in milliseconds, all attempts together."""
+    """Return the approximate duration of each cell in milliseconds, all attempts together."""
     return {result.cell: float(result.wall_ms * max(1, result.attempts)) for result in results}
 
 
@@ -48,6 +48,8 @@ def shard(
     cells: Sequence[Cell], number: int, of: int, durations: Mapping[Cell, float] | None = None
 ) -> list[Cell]:
     """Return the cells of shard ``number`` of ``of``, in plan order.
+
+    ``durations`` is as in ``split_plan``.
 
     Raises:
         UsageError: there are fewer cells than shards, or no such shard.
@@ -81,10 +83,12 @@ def split_plan(
 ) -> list[list[Cell]]:
     """Cut a plan into parts that take equally long and share few versions.
 
-    A version's cells stay together: a cut that falls close to the end of a version moves there. So
-    all machines together fetch at most ``of - 1`` versions more than the plan has. Consecutive
-    versions mostly behave alike and go to different shards. That keeps the balance if no durations
-    are known. The order of ``cells`` does not matter.
+    ``durations`` are those of earlier runs, in milliseconds.
+
+    Few versions are split: a cut close to the end of a version moves there. So all machines
+    together fetch at most ``of - 1`` versions more than the plan has. Consecutive versions mostly
+    behave alike and go to different shards. That keeps the balance if no durations are known. The
+    order of ``cells`` does not matter.
 
     Raises:
         UsageError: there are fewer cells than shards.
@@ -101,7 +105,7 @@ def split_plan(
     begins = [0.0, *itertools.accumulate(map(estimate, ordered))]
     cuts = [0]
     for number in range(1, of):
-        # At least one cell for each shard, this one and those that follow.
+        # Leave at least one cell for this shard and for each that follows.
         possible = range(cuts[-1] + 1, len(ordered) - (of - number) + 1)
         cuts.append(_boundary_index(ordered, begins, begins[-1] / of, number, possible))
     return [sorted(ordered[low:high]) for low, high in itertools.pairwise([*cuts, len(ordered)])]
@@ -113,11 +117,12 @@ class PlanPart(msgspec.Struct, frozen=True):
     shard: str
     """``2/4``."""
     runtimes: str
+    """Its runtimes, joined with commas."""
     versions: str
-    """Its versions in the form of ``--versions``; with commas, also for ``runtimes``."""
+    """Its versions, in the form of ``--versions``."""
     cells: int
     seconds: int
-    """The earlier duration of its cells in seconds, or one second for each."""
+    """The estimated duration of its cells, one by one."""
 
     @property
     def text(self) -> str:
@@ -192,7 +197,10 @@ def _boundary_index(
 
 
 def _estimator(durations: Mapping[Cell, float]) -> Callable[[Cell], float]:
-    """Return an estimate for each cell: its own duration, else that of its stress, else any."""
+    """Return a function that estimates the duration of a cell, in milliseconds.
+
+    It returns the cell's own duration, else the median of its stress, else the median of all.
+    """
     of_stress: dict[str, list[float]] = defaultdict(list)
     for cell, duration in durations.items():
         of_stress[cell.stress].append(duration)

@@ -13,8 +13,8 @@ must show one of two things:
 A busy machine makes a storm slower and its signals harder to see. It does not make a healthy thread
 look like one.
 
-A slow machine, such as an emulated one, has a rule of its own. Looks are slower there too, so each
-of them may find another signal of a healthy profiler.
+A slow machine, such as an emulated one, has rules of its own. Looks are slower there too, and
+between any two of them a healthy profiler may send another signal.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGURG)
-"""Signals that interrupt healthy work regularly. Go sends SIGURG to a goroutine that runs long."""
+"""Signals that interrupt healthy work regularly. Go sends SIGURG to preempt a goroutine."""
 
 
 class _SlowRule(msgspec.Struct, frozen=True):
-    """The evidence for a storm on a slow machine."""
+    """The minimum evidence for a storm on a slow machine."""
 
     after_s: float
-    """Seconds of a usual machine without progress."""
+    """Seconds without progress, on a usual machine."""
     samples: int
     seen_in: int
     """Number of samples in which the signal came or went."""
@@ -54,9 +54,10 @@ _SLOW_RULES = (
 )
 
 _AT_ONCE_S = 0.1
+"""Seconds without progress before changes can prove a storm."""
 _LEAST_LIVELY_SAMPLES = 2
 _LEAST_CHANGES = 24
-"""Changes in all lively samples together. A storm shows 25 in each, on average."""
+"""Minimum number of changes in all lively samples. A storm shows 25 in each, on average."""
 _LIVELY_SHARE = 1 / 3
 _LEAST_DENSE_SAMPLES = 5
 _DENSE_SHARE = 0.1
@@ -64,21 +65,22 @@ _QUICK_LOOKS = 2.0
 """Largest slowness at which looks are quick enough to count changes."""
 
 _TURN_SWITCHES = 100
-"""Least context switches of two threads that wake each other."""
+"""Minimum context switches of each of two threads that wake each other."""
 _TURN_PAIRS = 4
+"""Minimum number of pairs of samples between which the interrupted thread was scheduled."""
 _MOST_SAMPLES_APART = 3
 """The signal must be seen again within this many samples: one look in two misses it."""
 _TURN_NS = 50_000
-"""Most processor time that such a thread uses between two switches, on average, in nanoseconds."""
+"""Maximum processor time of such a thread between two switches, on average, in nanoseconds."""
 _TURNS_A_SECOND = 5000
-"""Least switches of the interrupted thread in a second in which neither waits for a processor."""
+"""Minimum switches of the interrupted thread in a second in which neither waits for a processor."""
 _WRONG_WAITS = 2
-"""Waits for a processor that may count for the wrong period."""
+"""Number of waits for a processor that may count for the wrong period."""
 _SIMILAR = 3
 """Largest ratio between the switches of two threads that wake each other."""
 
 _COMPUTED_NS = 200_000_000
-"""Least processor time of a thread that clearly computes, in nanoseconds."""
+"""Minimum processor time of a thread that clearly computes, in nanoseconds."""
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -103,7 +105,7 @@ class _Usage(NamedTuple):
 
     @property
     def mean_wait_s(self) -> float:
-        """The time that it waited for a processor before it ran, in seconds."""
+        """The mean time that it waited for a processor before it ran, in seconds."""
         return self.queued_ns / max(self.switches, 1) / 1e9
 
     def is_turning(self, slowness: float = 1.0) -> bool:
@@ -114,11 +116,11 @@ class _Usage(NamedTuple):
 
 
 _Pair = tuple[Sample, Sample]
-"""Two samples; what happened between them counts."""
+"""Two samples, to count the events between them."""
 
 
 def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0) -> Storm | None:
-    """Return the storm that the samples since the last progress prove.
+    """Return the storm that the samples since the last progress prove; None if they prove none.
 
     That progress was ``stale_s`` seconds ago. ``slowness`` is the factor by which this machine is
     slower than a usual one.
@@ -130,7 +132,6 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
     look_count = sum(sample.look_count for sample in samples)
     for key, count in counts.most_common():
         tid, number = key
-        # Timers interrupt healthy work regularly.
         if number in TIMERS or _was_suspended(samples, tid):
             continue
         if slowness > _QUICK_LOOKS:
@@ -143,9 +144,9 @@ def find_storm(samples: Sequence[Sample], stale_s: float, slowness: float = 1.0)
 
 
 def _was_suspended(samples: Sequence[Sample], tid: int) -> bool:
-    """Whether a signal suspended the thread, as a profiler's does. That fails in a storm.
+    """Whether a signal suspended the thread, as a profiler does. In a storm, that never succeeds.
 
-    On a busy machine a profiler waits for a processor too, and the thread stays suspended for long.
+    On a busy machine a profiler waits for a processor too, so the thread stays suspended for long.
     """
     return any(tid in sample.suspended for sample in samples)
 
@@ -182,9 +183,9 @@ def _comes_and_goes(samples: Sequence[Sample], key: Key, stale_s: float) -> bool
 
 
 def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float, slowness: float) -> bool:
-    """Whether a signal was in many looks, and came or went within many samples.
+    """Whether many looks saw a signal, and it came or went within many samples.
 
-    A signal that is pending in all looks of a sample may belong to a thread that is not scheduled.
+    A sample in which all looks saw it does not count: its thread may just not be scheduled.
     """
     partly = [
         sample.storming[key]
@@ -204,7 +205,7 @@ def _is_seen_often(samples: Sequence[Sample], key: Key, stale_s: float, slowness
 def _takes_turns(samples: Sequence[Sample], key: Key) -> bool:
     """Whether a thread was woken for a signal again and again, and did nothing else.
 
-    Counts from one sample that shows the signal to the next, with few samples between them.
+    It compares each sample that shows the signal with the next such sample, if that follows soon.
     """
     showing = [
         index

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _KEPT_HEAD = 48_000
 _KEPT_TAIL = 16_000
+"""Bytes that are kept from the beginning of an output, and at least from its end."""
 _LONGEST_REPORT = 4096
 _CHUNK = 1 << 16
 _LOOK_AGAIN_S = 0.25
@@ -77,16 +78,16 @@ class Launch(msgspec.Struct, frozen=True):
     cwd: Path
     """The private folder that it runs in."""
     env: Mapping[str, str]
-    """The whole environment of the command and of ``supervise``."""
+    """The whole environment of ``supervise``. The command inherits it."""
     command_env: Mapping[str, str] = {}
-    """Variables for the command alone: ``supervise`` must not preload the command's libraries."""
+    """Further variables for the command alone: ``supervise`` must not preload its libraries."""
     core_bytes: int = 0
     """Largest core that a crash may leave, in bytes."""
     group: CellGroup = CellGroup()
-    """The control groups it runs in, if any."""
+    """The control groups that the command runs in, if any."""
 
     def command_line(self, supervise: Path) -> list[str]:
-        """Return the command line that starts it."""
+        """Return the command line that starts the command under ``supervise``."""
         core = ("--core", str(self.core_bytes)) if self.core_bytes else ()
         groups = [word for folder in self.group.folders for word in ("--group", str(folder))]
         settings = [f"{name}={value}" for name, value in self.command_env.items()]
@@ -107,6 +108,7 @@ class SupervisedProcess:
         self.pid: int | None = None
         self.end: ProcessEnd | None = None
         self.start_error: int | None = None
+        """The errno with which the command failed to start; None if it started."""
         self.crowd: int | None = None
         """The number of processes when it exceeded the limit; None if it did not."""
         self.fault: str | None = None
@@ -187,24 +189,24 @@ class SupervisedProcess:
         return "\n".join(text for text in (self.stdout.text, self.stderr.text) if text)
 
     def kill(self) -> None:
-        """Have the whole process tree killed; ``listen`` receives the ``end`` as usual."""
+        """Make the supervisor kill the whole process tree; ``listen`` receives ``end`` as usual."""
         self._killed = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
 
     def listen(self, timeout_s: float) -> None:
-        """Wait up to ``timeout_s`` seconds for output or events, and return at the first."""
+        """Wait up to ``timeout_s`` seconds for output or events, and read the first that arrive."""
         for key, _ in self._selector.select(timeout_s):
             self._read_stream(key.fd, key.data)
         if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
             self._look_at_supervisor()
 
     def finish(self, *, without_delay: bool = False) -> None:
-        """Kill all of it if it has not ended, and read the rest of its output.
+        """Kill the whole process tree if it has not ended, and read the rest of its output.
 
-        Returns once the processes have been able to run for ``END_WITHIN_S`` seconds or, if
-        ``without_delay``, after ``STOP_WITHIN_S`` seconds. If the supervisor has not ended by then,
-        it is killed and ``fault`` records that.
+        It waits until the processes have been able to run for ``END_WITHIN_S`` seconds at most or,
+        if ``without_delay``, for ``STOP_WITHIN_S`` seconds at most. If the supervisor has not ended
+        by then, it is killed and ``fault`` records that.
         """
         if self._finished:
             return
@@ -222,7 +224,8 @@ class SupervisedProcess:
             self._fault(f"the supervisor did not end within {within_s:g} s after it was told to")
         self._finished = True
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # It has ended, or only this ends it.
+            # If the supervisor has not ended, only this ends it.
+            os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_DRAIN_S)
         if self.fault is not None:
@@ -268,7 +271,7 @@ class SupervisedProcess:
         self.fault = self.fault or message
 
     def _look_at_supervisor(self) -> None:
-        """Check if the supervisor was stopped: then it would never report anything."""
+        """Check whether the supervisor was stopped: a stopped one never reports anything."""
         self._looked_at = time.monotonic()
         if sys.platform == "darwin" or self._process.returncode is not None:
             return

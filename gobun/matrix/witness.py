@@ -1,8 +1,8 @@
 """Checks from outside whether a cell's process mapped its module, and a Go runtime with it.
 
 A cell that reports "loaded" may have loaded another file, or nothing. The kernel's list of mapped
-files cannot be forged that way. At its end the cell waits for a file that the harness creates after
-its look. So a look never misses a cell that ends quickly.
+files cannot be forged that way. A cell of a custom addon waits at its end for a file that the
+harness creates after it has looked. So the harness never misses such a cell that ends quickly.
 """
 
 from __future__ import annotations

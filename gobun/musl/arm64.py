@@ -36,7 +36,7 @@ def check(image: Image, site: Site) -> None:
 
 
 def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
-    """Return the thunk's code for ``address``. It loads what the site's word held before.
+    """Return the thunk's code for ``address``. It computes the value that the site's word had.
 
     ``offset`` is that of the variable in the library's TLS, in bytes. The thunk saves one register
     in 16 bytes of stack.
@@ -64,7 +64,7 @@ def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
     if offset:
         instructions.append(
             0x91000000 | offset << 10 | target << 5 | target
-        )  # add target, target, #
+        )  # add target, target, #offset
     instructions.append(0xF84107E0 | scratch)  # ldr scratch, [sp], #16
     instructions.append(_branch(address + 4 * len(instructions), site.address + site.size))
     return struct.pack(f"<{len(instructions)}I", *instructions)

@@ -36,7 +36,7 @@ _ANY_KIND = range(1 << 32)
 
 
 class Adapter(msgspec.Struct, frozen=True):
-    """A function with the name and arguments of glibc's. It calls the plain function."""
+    """A replacement for a fortified function, with the same arguments. It calls the plain one."""
 
     name: str
     plain_name: str
@@ -110,7 +110,7 @@ def fortified_functions(image: Image, adapters: Adapters) -> list[FortifiedFunct
 
 
 def open_slots(editor: Editor, functions: Sequence[FortifiedFunction], name: str) -> int:
-    """Make the loader look up the plain functions, and reserve a word for the address of each.
+    """Make the library import the plain functions, and reserve a word for the address of each.
 
     Open a writable segment for the words, with a section ``name``. Return the first word's address.
     """
@@ -134,7 +134,7 @@ def install(
 ) -> None:
     """Add the adapters to ``segment``, and redirect the library's calls to them.
 
-    ``slots`` is the address of a writable word for each of ``functions``.
+    ``slots`` is the address of the writable words, one for each of ``functions``.
     """
     machine = editor.image.machine
     code = segment.add(adapters.code)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gobun.elf import Image, Symbol
 
 NAME = "libc.so"
-"""musl's name. Its loader treats this name, and most of glibc's names, as musl itself."""
+"""musl's name. Its dynamic linker treats this name, and most of glibc's names, as musl itself."""
 
 GLIBC_NAMES = frozenset(
     {
@@ -44,9 +44,9 @@ PLAIN_NAMES = {
 }
 """The plain name of each function that glibc's headers rename.
 
-``resolv.h`` does so with macros. Since 2.38, ``stdlib.h`` and others select the functions of C23,
-which also read binary numbers. Code that is compiled for musl uses the plain names. Each plain name
-is the end of the longer one, so a conversion finds it in the library's strings.
+``resolv.h`` does so with macros. Since glibc 2.38, ``stdlib.h`` and others select the functions of
+C23, which also read binary numbers. Code that is compiled for musl uses the plain names. Each plain
+name is the end of the longer one, so a conversion finds it in the library's strings.
 """
 
 _LIST = Path(__file__).with_name("functions.txt")

@@ -1,8 +1,8 @@
 """Adds the code that runs a converted library's initialisers (``native/musl_startup``).
 
 The startup code replaces the first function of ``DT_INIT_ARRAY``, and the array ends there. It
-calls that function, then those in the rest of the array. By then the loader has relocated their
-addresses too. ``DT_INIT`` would need no relocation, but musl for arm64 does not call it.
+calls that function, then those in the rest of the array. By then the dynamic linker has relocated
+their addresses too. ``DT_INIT`` would need no relocation, but musl for arm64 does not call it.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def first_initialiser(image: Image) -> Initialiser:
     """Return the initialiser that the startup code can replace.
 
     Raises:
-        UsageError: there is no initialiser, or one is not a function of this library. The message
-            names its address.
+        UsageError: there is no initialiser, the first one is not a function of this library, or no
+            relocation fills one.
     """
     start, size = image.dynamic_value(elf.DT_INIT_ARRAY), image.dynamic_value(elf.DT_INIT_ARRAYSZ)
     if not start or not size:

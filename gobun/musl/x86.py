@@ -37,7 +37,7 @@ def check(image: Image, site: Site) -> None:
 
 
 def thunk(image: Image, site: Site, offset: int, address: int) -> bytes:
-    """Return the thunk's code for ``address``. It loads what the site's word held before.
+    """Return the thunk's code for ``address``. It computes the value that the site's word had.
 
     ``offset`` is that of the variable in the library's TLS, in bytes. The thunk uses no stack, no
     second register and no call, so a signal may interrupt it anywhere.

@@ -1,4 +1,4 @@
-"""Observes a running process from outside: ``/proc``, an inspector that uses ptrace, and gdb.
+"""Observes a running process from outside, with ``/proc``, an inspector that uses ptrace, and gdb.
 
 This is the package's public interface. It returns records of facts. Other packages interpret them.
 """

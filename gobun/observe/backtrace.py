@@ -1,4 +1,4 @@
-"""Prints backtraces of all threads of a process or a core, if gdb is installed."""
+"""Reads the backtraces of all threads of a process or a core with gdb, if it is installed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FRAMES = 12
 
 
 def backtrace(pid: int, limit_s: float = LIMIT_S) -> str:
-    """Return the backtraces of a process's threads, or one line with the reason for none.
+    """Return the backtraces of a process's threads, or one line that gives the reason for none.
 
-    gdb stops the process for that time.
+    gdb stops the process meanwhile.
     """
     return _backtrace(["-p", str(pid)], limit_s)
 
 
 def core_backtrace(program: str, core: Path, limit_s: float = LIMIT_S) -> str:
-    """Return the backtraces in a core, or one line with the reason for none."""
+    """Return the backtraces in a core, or one line that gives the reason for none."""
     return _backtrace([program, str(core)], limit_s)
 
 

@@ -19,6 +19,7 @@ Wakes = Literal["itself", "outside", "unknown", "signal", "thread"]
 the network, a device or a person. ``signal``: only a signal. ``thread``: only a thread of the same
 process."""
 
+# ``Wakes`` lists the parties in this order: the first of several can end the wait most surely.
 _BY_STRENGTH: tuple[Wakes, ...] = get_args(Wakes)
 
 Kind = Literal[
@@ -67,7 +68,8 @@ _DEPTH = 4
 _MOST_TARGETS = 4096
 _WRITES = os.O_WRONLY | os.O_RDWR
 _EVENTS = 0x3FFF
-"""The bits of epoll events that are no flags. An entry with none of them is disabled."""
+"""The events in an entry's mask, without flags such as ``EPOLLET``. The kernel clears them all once
+a one-shot entry has fired, which disables it (``EPOLLONESHOT`` in epoll_ctl(2))."""
 
 
 class Descriptor(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class Descriptor(msgspec.Struct, frozen=True):
     number: int
     kind: Kind
     target: str
-    """The target in ``/proc``: a path, ``socket:[1234]``, ``anon_inode:[eventfd]``."""
+    """The target of its link in ``/proc``: a path, ``socket:[1234]``, ``anon_inode:[eventfd]``."""
     wakes: Wakes
     """The party that can end a wait for it."""
 
@@ -84,8 +86,9 @@ class Descriptor(msgspec.Struct, frozen=True):
 def descriptor(pid: int, number: int, *, children: bool, depth: int = _DEPTH) -> Descriptor:
     """Return the file that a process has open as ``number``.
 
-    ``children`` tells whether the process has child processes. These may hold the same file, so a
-    pipe end or an eventfd of the process may not be private to it.
+    ``children`` is whether the process has child processes. They may hold the same file, so a pipe
+    or an eventfd may not be private to the process. ``depth`` limits how many epoll files inside
+    each other are followed.
     """
     target = read_link(Path(f"/proc/{pid}/fd/{number}"))
     kind = _kind(target)
@@ -94,7 +97,7 @@ def descriptor(pid: int, number: int, *, children: bool, depth: int = _DEPTH) ->
 
 
 def strongest_waker(wakes: Iterable[Wakes], default: Wakes) -> Wakes:
-    """Return who ends a wait for several things at once; ``default`` if there are none."""
+    """Return who can end a wait for several files at once; ``default`` if there are none."""
     return min(wakes, key=_BY_STRENGTH.index, default=default)
 
 
@@ -128,7 +131,7 @@ class _File(NamedTuple):
 
     @property
     def flags(self) -> int:
-        """The flags of ``open``."""
+        """The flags that it was opened with, as for ``os.open``."""
         match = _FLAGS.search(self.info)
         return int(match[1], 8) if match else 0
 
@@ -167,7 +170,7 @@ def _epoll(file: _File) -> Wakes:
         for each, events in targets
         if int(events, 16) & _EVENTS
     }
-    return strongest_waker(wakes, default="thread")  # another thread may add a file to it
+    return strongest_waker(wakes, default="thread")  # a thread may add a file to an empty set
 
 
 _WAKES = {"pipe": _pipe, "eventfd": _eventfd, "timerfd": _timerfd, "epoll": _epoll}

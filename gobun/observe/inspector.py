@@ -1,4 +1,4 @@
-"""Gets facts that ``/proc`` lacks from a running process, with the program ``native/inspector``."""
+"""Reads facts about a process that ``/proc`` lacks, with the program ``native/inspector``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 WITHIN_MS = 6000
 LIMIT_S = 120.0
-"""Seconds. The inspector gives up earlier: after 90 s it waits for no further thread. Until then it
-counts only time in which a thread was able to run, so a busy machine only delays it."""
+"""Seconds. The inspector gives up earlier: after 90 s it stops no further thread. Until then it
+counts only the time in which a thread was able to run, so a busy machine only delays it."""
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
@@ -36,7 +36,7 @@ class SignalReply(msgspec.Struct, frozen=True, tag_field="at", tag="signal"):
 
 
 class ThreadReply(msgspec.Struct, frozen=True, tag_field="at", tag="thread"):
-    """The reply of a thread."""
+    """The inspector's reply about a thread."""
 
     tid: int
     pc: int = 0
@@ -45,12 +45,12 @@ class ThreadReply(msgspec.Struct, frozen=True, tag_field="at", tag="thread"):
     """The thread pointer. glibc and musl put it at the upper end of the thread's stack."""
     alt_base: int = 0
     alt_size: int = 0
-    """Size of the alternate stack in bytes; 0 if it has none."""
+    """Size of the alternate stack in bytes; 0 if the thread has none."""
     alt_flags: int = 0
     stopped_us: int = 0
     """How long the thread was stopped, in microseconds."""
     problem: str = ""
-    """The reason why it did not reply."""
+    """The reason why the thread could not be inspected; ``""`` if it was."""
 
 
 class _RefusedReply(msgspec.Struct, frozen=True, tag_field="at", tag="refused"):
@@ -63,12 +63,13 @@ class _EndReply(msgspec.Struct, frozen=True, tag_field="at", tag="end"):
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """The replies of a process."""
+    """The inspector's replies about a process."""
 
     signals: tuple[SignalReply, ...] = ()
     threads: tuple[ThreadReply, ...] = ()
     problem: str = ""
-    """The reason why the process could not be inspected; the rest is empty then."""
+    """The reason why the inspection failed; ``""`` if it did not. The replies are then empty or
+    incomplete."""
 
 
 _Line = SignalReply | ThreadReply | _RefusedReply | _EndReply
@@ -82,9 +83,9 @@ def inspect_process(
     Threads in ``spared_threads`` are not stopped. A thread may take ``within_ms`` milliseconds of
     runnable time to stop.
 
-    The process continues unharmed, except that a wait for events (``epoll_wait``) returns EINTR, as
-    under ``strace``. No state of the process raises an exception: ``problem`` has the reason for an
-    empty result.
+    The process continues unharmed, but some calls return EINTR, such as ``epoll_wait``, as under
+    ``strace``. No state of the process raises an exception: ``problem`` has the reason for an empty
+    or incomplete result.
     """
     try:
         words = ["--within", str(within_ms), str(pid), *map(str, spared_threads)]
@@ -95,7 +96,7 @@ def inspect_process(
 
 
 def read_lines(text: str, pid: int) -> Inspection:
-    """Return the program's output about ``pid`` as a record."""
+    """Return the inspector's output about ``pid`` as a record."""
     try:
         lines = list(_decode_lines(text))
     except msgspec.DecodeError as error:

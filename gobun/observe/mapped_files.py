@@ -1,10 +1,10 @@
-"""Opens and searches files that a process has mapped, safely even for a hostile process.
+"""Opens and reads files that a process has mapped, safely even if the process is hostile.
 
-A process chooses the paths and files in its ``/proc`` folder, and root examines processes of
-others. So only regular files are opened for reading: a named pipe would block, and opening a device
-may have effects. Nothing is mapped into our memory, because the file's owner may truncate it and a
-read would then kill us. Files on another user's FUSE are skipped, because that user's program would
-answer each read, or never answer.
+A process chooses the paths and files in its ``/proc`` folder, and root examines the processes of
+other users. So only regular files are opened for reading: a named pipe would block, and opening a
+device may have side effects. Nothing is mapped into our memory, because the file's owner may
+truncate the file, and a read would then kill us. If another user owns the process, files on FUSE
+are skipped, because that user's program would answer each read, or never answer.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _LAST_OPTIONAL = "-"
 
 
 def open_mapped(pid: int, mapping: Mapping) -> int | None:
-    """Open the exact file of a mapping for reading, or return None.
+    """Open the file of a mapping for reading and return its descriptor, which the caller closes.
 
-    Uses ``map_files``, which needs a privilege, else the path as the process sees it.
+    Uses ``map_files``, which needs a privilege (see proc(5)), else the path that the process sees.
+    Returns None if neither leads to a regular file with the inode of the mapping.
     """
     names = [f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
     names += [] if mapping.is_deleted else [f"/proc/{pid}/root{mapping.raw_path or mapping.path}"]
@@ -40,14 +41,17 @@ def open_mapped(pid: int, mapping: Mapping) -> int | None:
 
 
 def open_program(pid: int) -> int | None:
-    """Open the executable of a process for reading, or return None."""
+    """Open the executable of a process as ``open_mapped`` opens a file; None if that fails."""
     return _open_regular(pid, f"/proc/{pid}/exe", None)
 
 
 def chunks(handle: int, most: int, overlap: int) -> Iterator[tuple[int, bytes]]:
-    """Yield offset and bytes of a file's chunks; each repeats the end of the one before.
+    """Yield the offset and the bytes of each chunk of a file, at most ``most`` bytes in all.
 
-    At most ``most`` bytes of the file are read.
+    Each chunk begins with the last ``overlap`` bytes of the one before.
+
+    Raises:
+        OSError: the file cannot be read.
     """
     at, previous_end = 0, b""
     while at < most and (data := os.pread(handle, min(CHUNK_BYTES, most - at), at)):

@@ -24,10 +24,11 @@ mappings."""
 
 
 class Mapping(msgspec.Struct, frozen=True):
-    """A range of addresses with one origin."""
+    """A range of addresses: a line of ``/proc/PID/maps``."""
 
     start: int
     end: int
+    """The first address after the range."""
     rights: str
     """The permissions, such as ``r-xp``."""
     path: str
@@ -41,7 +42,7 @@ class Mapping(msgspec.Struct, frozen=True):
     """The file's device, as ``os.stat`` numbers it."""
     inode: int = 0
     raw_path: str = ""
-    """The unmodified path in the form of ``os.fsdecode``, to open the file with."""
+    """The path as it is, decoded as with ``os.fsdecode``. Use it to open the file."""
 
     @property
     def size(self) -> int:
@@ -59,7 +60,7 @@ def mappings(pid: int) -> tuple[Mapping, ...]:
 
 
 def at_address(ascending: Sequence[Mapping], address: int) -> Mapping | None:
-    """Return the mapping that contains an address."""
+    """Return the mapping that contains an address; None if there is none."""
     index = bisect.bisect_right(ascending, address, key=lambda mapping: mapping.start) - 1
     if index < 0 or address >= ascending[index].end:
         return None
@@ -67,7 +68,7 @@ def at_address(ascending: Sequence[Mapping], address: int) -> Mapping | None:
 
 
 def owner(ascending: Sequence[Mapping], address: int) -> str:
-    """Return the file that an address belongs to, or ``""``.
+    """Return the path of the file that an address belongs to, or ``""``.
 
     Zero-initialised data has a mapping without a file, directly after the mapping of its file.
     """
@@ -78,7 +79,7 @@ def owner(ascending: Sequence[Mapping], address: int) -> str:
 
 
 def read_memory(pid: int, address: int, size: int) -> bytes:
-    """Return bytes of a process's memory; fewer or none if some may not be read."""
+    """Return ``size`` bytes of a process's memory; fewer or none if some cannot be read."""
     return read_memory_file(pid, "mem", size, address)
 
 

@@ -1,4 +1,4 @@
-"""Bounded reads of ``/proc``, whose content a hostile process may influence or end."""
+"""Reads limited amounts of ``/proc``: a hostile process may inflate its files, or end meanwhile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_text(path: Path | str, most: int = MOST_BYTES) -> str:
 
 
 def read_lines(path: Path | str, most: int = MOST_BYTES) -> list[str]:
-    """Return the lines of a file, split only at the kernel's newlines; none if it is unreadable.
+    """Return the lines of a file, split only at newlines; none if it is unreadable.
 
     A name in a line may contain other line separators that ``str.splitlines`` would split at. It
     may also contain bytes that are not UTF-8, which are decoded as with ``os.fsdecode``.

@@ -1,4 +1,4 @@
-"""The processors that threads run on, and moves of this thread to one of them."""
+"""Finds the processor that a thread runs on, and moves this thread to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FIELD = 36
-"""The index of the processor in the fields behind the name in a ``stat`` file."""
+"""The index of the processor among the fields after the name in a ``stat`` file; see proc(5)."""
 
 
 def processor_of(pid: int, tid: int) -> int:
@@ -33,10 +33,13 @@ def move_to(processor: int) -> None:
 
 @contextlib.contextmanager
 def affinity_kept() -> Iterator[None]:
-    """Undo the moves of this thread at the end, and end early if one is not possible."""
+    """Restore the processors of this thread after a block that moves it.
+
+    A move that is not possible ends the block early, without an error. So does any ``OSError``.
+    """
     allowed = os.sched_getaffinity(0)
     try:
-        with contextlib.suppress(OSError):  # a sandbox, or a processor that went offline
+        with contextlib.suppress(OSError):  # a sandbox forbids it, or the processor is offline
             yield
     finally:
         with contextlib.suppress(OSError):

@@ -16,7 +16,7 @@ import msgspec
 from gobun.observe.proc_files import read_text, thread_ids
 
 _FAULTS = 20
-"""Major faults between two readings above which a process waits for the disk more than it works."""
+"""A process with this many major faults between two readings counts as waiting for the disk."""
 _MOST_LEVELS = 16
 
 
@@ -28,17 +28,17 @@ class Usage(msgspec.Struct, frozen=True):
     cores: int
     """Processors that the process may use."""
     throttled_ns: int
-    """Time in which its control groups had used up their quota, in nanoseconds."""
+    """As ``throttled_ns`` returns it, in nanoseconds."""
     major_faults: int
     on_disk: bool
     """Whether a thread waits for a device now."""
     runnable: frozenset[int] = frozenset()
-    """Threads that run or are runnable. The kernel adds a thread's time in the queue when it leaves
-    it."""
+    """Threads that run or are runnable. ``thread_times`` lacks the queue time of a thread that is
+    still queued: the kernel adds that time when the thread leaves the queue."""
 
 
 def usage(pid: int) -> Usage:
-    """Return the usage of a process so far; empty if it has gone."""
+    """Return the usage of a process so far; without threads if the process has gone."""
     times: dict[int, tuple[int, int]] = {}
     faults, on_disk = 0, False
     runnable: set[int] = set()
@@ -60,8 +60,9 @@ def usage(pid: int) -> Usage:
 def able_share(before: Usage, after: Usage, seconds: float) -> float:
     """Return the share of a time span in which a process was able to run, from 0 to 1.
 
-    It was not able to run while it waited for a processor. If its threads want more processors than
-    there are, the real number counts. So a process does not starve itself.
+    A process is not able to run while it waits for a processor. If its threads want more processors
+    than it may use, only the processors that it may use count, so no process starves itself. A
+    process that waits for the disk gets 0.
     """
     if seconds <= 0:
         return 0.0
@@ -92,7 +93,10 @@ def runnable_tasks() -> int:
 
 
 def throttled_ns(pid: int) -> int:
-    """Return how long a process's control groups were throttled, in nanoseconds, all levels."""
+    """Return how long a process's most throttled control group was throttled, in nanoseconds.
+
+    A group is throttled while it has used up its quota of processor time.
+    """
     longest = 0
     for folder in _cpu_groups(pid):
         for line in read_text(folder / "cpu.stat").splitlines():

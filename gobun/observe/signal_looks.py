@@ -12,8 +12,8 @@ from gobun.observe import proc_files, processors, procfs
 _STATUS_BYTES = 8192
 """Upper bound for the size of a ``status`` file."""
 _RAN_SHARE = 0.75
-"""A thread that runs less than this during looks in turn shares its processor with others. Then a
-signal may be pending because the thread waits for its own turn."""
+"""A thread that runs for a smaller share of the time during ``looks_in_turn`` shares its processor
+with other threads. A signal may then be pending only because the thread waits for the processor."""
 
 
 class Look(NamedTuple):
@@ -21,7 +21,7 @@ class Look(NamedTuple):
 
     pending: int
     blocked: int
-    """A thread blocks a signal while it handles it."""
+    """Includes the signal that the thread handles now, unless its handler has ``SA_NODEFER``."""
     at_ns: int
     """Time of the look in nanoseconds, on the monotonic clock."""
 
@@ -46,14 +46,14 @@ def looks_at_signals(pid: int, tid: int, count: int) -> list[Look]:
 
 
 def looks_in_turn(pid: int, tids: tuple[int, int], rounds: int) -> dict[int, list[Look]]:
-    """Look at two threads from the processor of the first one and of the second one, in turn.
+    """Look at two threads, in turn from the processor of the first and that of the second.
 
     Two threads may use every processor, one to send signals and one to handle them. A look needs a
     processor too, so it interrupts one of them. If that is always the sender, no look finds a
     signal. Each of the ``rounds`` interrupts first one thread and then the other.
 
-    Returns the looks at the threads that ran nearly all the time. It is empty if the threads share
-    a processor, or run where this program may not.
+    Returns the looks at each thread that ran for three quarters of the time or more. The result is
+    empty if the threads share a processor, or if this program may not run on both processors.
     """
     places = tuple(processors.processor_of(pid, tid) for tid in tids)
     if places[0] == places[1] or not os.sched_getaffinity(0).issuperset(places):

@@ -42,11 +42,11 @@ def signal_numbers(mask: int) -> list[int]:
 
 
 def mask_text(mask: int) -> str:
-    """Return the signals in a mask by name, or the missing ones if they are fewer."""
+    """Return the signals in a mask by name, or ``all but`` the missing ones if those are few."""
     numbers = signal_numbers(mask)
     if len(numbers) <= 12:
         return " ".join(signal_name(number) for number in numbers) or "none"
-    # Real-time signals beyond the first few, SIGKILL and SIGSTOP carry no information.
+    # The list of missing signals leaves out real-time signals, and those that cannot be blocked.
     free = [
         n for n in range(1, 32) if n not in numbers and n not in {signal.SIGKILL, signal.SIGSTOP}
     ]
@@ -57,5 +57,5 @@ def mask_text(mask: int) -> str:
 
 
 def flag_names(flags: int) -> tuple[str, ...]:
-    """Return the flags of a handler by name, without those that only libc sets."""
+    """Return the flags of a handler by name, without ``SA_RESTORER``, which libc sets."""
     return tuple(name for bit, name in _FLAGS.items() if flags & bit)

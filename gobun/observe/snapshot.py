@@ -1,4 +1,4 @@
-"""A snapshot of a process at one moment, from every source: records for evidence and diagnosis."""
+"""Takes a snapshot of a process from ``/proc`` and the inspector, for evidence and diagnosis."""
 
 from __future__ import annotations
 
@@ -41,33 +41,35 @@ class Handler(msgspec.Struct, frozen=True):
     owner: str
     """The file that contains the handler; ``""`` for code generated at run time."""
     blocks: int
-    """Signals blocked while it runs, as a bit mask."""
+    """Signals that are blocked while the handler runs, as a bit mask."""
     guarded: bool = False
-    """Whether it is an entry of the signal guard (``native/guard``), which calls the real
+    """Whether the handler is an entry of the guard (``native/guard``), which calls the real
     handler."""
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """A range of memory."""
+    """A thread's stack, as a range of memory."""
 
     start: int
+    """The lowest address."""
     size: int
+    """The size in bytes."""
 
     def holds(self, address: int) -> bool:
-        """Whether an address is in the stack. A stack pointer at its upper end counts."""
+        """Whether a stack pointer is in the stack. An empty stack has it at the upper end."""
         return self.start < address <= self.start + self.size
 
 
 class ThreadView(msgspec.Struct, frozen=True):
-    """A thread: its ``/proc`` data, then its reply to the inspector."""
+    """A thread: its data in ``/proc``, then the inspector's reply about it."""
 
     seen: procfs.Thread
     syscall: str
     asked: bool
-    """Whether it replied; the fields below are empty if it did not."""
+    """Whether the inspector replied. If not, only ``problem`` of the fields below may be set."""
     pc: int = 0
     pc_in: str = ""
-    """The file that contains the code it runs."""
+    """The file that contains the code at ``pc``."""
     sp: int = 0
     stack: Stack | None = None
     """Accurate to some KiB, because the kernel may have merged it with a neighbouring mapping."""
@@ -102,8 +104,8 @@ def take_snapshot(
 
     Threads in ``spared_threads`` are not stopped, so their stacks are unknown.
 
-    A ``will_be_killed`` process is about to be killed, and is stopped once ``/proc`` has been read.
-    A spinning process would take the CPU from the inspector and from all others.
+    With ``will_be_killed``, the process is stopped once ``/proc`` has been read, and stays stopped.
+    Otherwise a process in an endless loop would take processor time from the inspector.
     """
     threads = procfs.threads(pid)
     calls = {thread.tid: procfs.syscall_of(pid, thread.tid) for thread in threads}
@@ -190,8 +192,9 @@ def _main_stack(maps: Sequence[Mapping], limit: int) -> Stack | None:
 
 
 def _own_stack(answer: ThreadReply, maps: Sequence[Mapping]) -> Stack | None:
-    # libc puts its record of a thread at the upper end of the stack it made for it, and a guard
-    # page below. It also finds the stack of a thread that is on another stack at the moment.
+    # libc puts its record of a thread at the upper end of the thread's stack, and a guard page
+    # below the stack. So the thread pointer finds the stack even of a thread that now runs on
+    # another one.
     mapping = memory.at_address(maps, answer.tls)
     if mapping is None or "w" not in mapping.rights or mapping.path.startswith("/"):
         return None

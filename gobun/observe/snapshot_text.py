@@ -28,7 +28,7 @@ def render_snapshot(snapshot: Snapshot) -> str:
 
 
 def handler_text(handler: Handler) -> str:
-    """Return the handling of a signal: ``handler in bun, SA_ONSTACK SA_RESTART``."""
+    """Return the handling of a signal: ``handler in bun (0x2b1f40), SA_ONSTACK SA_RESTART``."""
     if handler.ignored:
         return "ignored"
     where = PurePath(handler.owner).name or "memory of no file"
@@ -36,7 +36,7 @@ def handler_text(handler: Handler) -> str:
 
 
 def stack_text(stack: Stack) -> str:
-    """Return a stack's size and place."""
+    """Return a stack's size and lowest address: ``8 MiB at 0x7ffd3c00``."""
     unit, size = ("MiB", stack.size / 2**20) if stack.size >= 2**20 else ("KiB", stack.size / 2**10)
     return f"{size:.4g} {unit} at {stack.start:#x}"
 

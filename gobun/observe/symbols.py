@@ -54,8 +54,8 @@ class Symbols:
     def names(self, addresses: Sequence[tuple[Mapping, int]], *, only_exported: bool) -> list[str]:
         """Return the name of the function that contains each address, ``""`` if unknown.
 
-        ``only_exported`` uses the short table of the dynamic linker. Otherwise the linker's own
-        table is used, which a stripped file lacks.
+        With ``only_exported``, the names come from the short table ``.dynsym``, else from
+        ``.symtab``, which a stripped file lacks.
         """
         functions: list[tuple[int, int, int, int]] = []
         with contextlib.suppress(*_DAMAGE_ERRORS):
@@ -77,7 +77,7 @@ class Symbols:
         ]
 
     def _functions(self, kind: int) -> Iterator[tuple[int, int, int, int]]:
-        """Return address, size and name (as table and offset) of the functions in a table."""
+        """Yield address, size and name (as table and offset) of the functions in a table."""
         for _, each, _, _, begins, length, link, *_ in self._sections:
             if each != kind or link >= len(self._sections) or length > _MOST_BYTES:
                 continue

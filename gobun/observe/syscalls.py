@@ -1,10 +1,10 @@
-"""System calls in which a thread waits, by number."""
+"""Names system calls by number, for the processor of this machine."""
 
 from __future__ import annotations
 
 import platform
 
-# Only calls that a thread can wait in; other calls are shown by number.
+# The calls that stuck threads and senders of signals are seen in. Others are shown by number.
 _X64 = {
     0: "read",
     1: "write",
@@ -174,5 +174,5 @@ EVENT_WAITS = frozenset(
 
 
 def syscall_name(number: int) -> str:
-    """Return a system call's name."""
+    """Return a system call's name, or ``syscall NUMBER`` if the tables lack it."""
     return _HOST_TABLE.get(number, f"syscall {number}")

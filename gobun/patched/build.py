@@ -35,6 +35,7 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """Build the control, which has only the patches that the line needs to compile."""
     profile: str = "release"
     jobs: int | None = None
+    """Number of compilers at once; None for as many as fit into memory."""
     zig: str = ""
     """A path, or the version of a released Zig; empty for the version that the series names."""
     webkit: str = ""
@@ -88,6 +89,8 @@ def build_patched(request: BuildRequest) -> RegisteredBun:
             series carries no patch.
         PatchError: a patch does not apply.
         BuildError: the build failed.
+        FetchError: the stock release, Zig or WebKit cannot be fetched.
+        PrerequisiteError: a tool is missing, or the disk is full.
     """
     series = request.series
     if not request.unpatched:
@@ -205,10 +208,12 @@ def _webkit_package(layout: BuildLayout) -> fetch.Package:
 def register(
     program: Path, series: Series, patches: Sequence[Patch], *, unpatched: bool = False
 ) -> RegisteredBun:
-    """Register a Bun built elsewhere from a series or, with ``unpatched``, from the bare release.
+    """Register a Bun that was built elsewhere from a series or, with ``unpatched``, as its control.
+
+    ``patches`` are those that it was built with.
 
     Raises:
-        UsageError: it has another version, or is stock, or the series carries no patch.
+        UsageError: it has another version, is stock or cannot be run, or the series has no patch.
         FetchError: the stock Bun for the comparison could not be fetched.
     """
     if not unpatched:

@@ -28,7 +28,10 @@ class SeriesRuns(msgspec.Struct, frozen=True):
     """Treatments of the stock binary, used if no patched Bun is built."""
 
     def runs(self) -> list[tuple[str, TreatmentName]]:
-        """Return the versions and treatments of its cells, stock first; empty without a patch."""
+        """Return the versions and treatments of its cells, stock first.
+
+        Empty if there is nothing to run beside stock.
+        """
         patched = [
             *((build.label, build.treatment) for build in self.builds),
             *((self.series.version, treatment) for treatment in self.emulations),
@@ -40,7 +43,7 @@ class PatchedExpectations(Expectations, frozen=True):
     """The known expectations, and the changes to them that patches should make."""
 
     changes: tuple[tuple[str, Patch, Change], ...] = ()
-    """Each with the version that cells use."""
+    """The version that cells use, the patch, and its change."""
 
     def row(self, cell: Cell) -> ExpectationRow | None:
         """Return the change that the patches should make to ``cell``, else its expectation.
@@ -74,7 +77,7 @@ class PatchedExpectations(Expectations, frozen=True):
 
 
 def runs_of_series(series: Sequence[Series], *, ablate: bool) -> list[SeriesRuns]:
-    """Return the runs of each series; ``ablate`` also runs its patches one by one.
+    """Return the runs of each series. ``ablate`` adds the builds or emulations of parts of it.
 
     Raises:
         PrerequisiteError: no patched Bun is built, and no patch can be emulated.
@@ -130,7 +133,7 @@ def _is_of(patched_bun: RegisteredBun, series: Series, treatment: str) -> bool:
 
 
 def emulations_of(series: Series, *, ablate: bool) -> tuple[TreatmentName, ...]:
-    """Return the treatments that emulate a series; with ``ablate`` also each patch alone."""
+    """Return the treatments that emulate a series; with ``ablate`` also those of single patches."""
     emulations = list(
         dict.fromkeys(patch.emulation for patch in series.bun_patches if patch.emulation)
     )
@@ -145,7 +148,8 @@ def run_beside_stock(request: pipeline.Request, series: Sequence[Series], *, abl
 
     Raises:
         PrerequisiteError: there is no patched Bun or emulation to run.
-        UsageError: an argument names something that does not exist.
+        UsageError: an argument names something that does not exist, or chooses what the series
+            decide: runtimes, versions and treatments.
         UnexpectedOutcomeError: a cell had an unexpected outcome.
     """
     if request.versions or request.treatments or request.runtimes != ("bun",):
@@ -199,7 +203,7 @@ def _changing_patches(series: Series, patched_bun: RegisteredBun) -> tuple[str, 
 
 
 def with_series_changes(expectations: Expectations, versions: str) -> Expectations:
-    """Return ``known``, and the changes that patches should make to the Buns in ``versions``.
+    """Return ``expectations`` with the changes that patches should make to Buns in ``versions``.
 
     Raises:
         UsageError: the series of such a Bun is missing or not valid.
@@ -215,7 +219,7 @@ def _with_changes(expectations: Expectations, lines: Sequence[SeriesRuns]) -> Pa
 
 
 def changes_of(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], ...]:
-    """Return each change that a built patch is known to cause, with the label of its build."""
+    """Return each change that a built patch should cause, after the label of its build."""
     return tuple(
         (build.label, patch, change)
         for line in lines
@@ -228,7 +232,7 @@ def changes_of(lines: Sequence[SeriesRuns]) -> tuple[tuple[str, Patch, Change], 
 
 
 def stresses_of(names: Sequence[str], lines: Sequence[SeriesRuns]) -> tuple[str, ...]:
-    """Return the default stresses, and those that show changes which the default ones miss."""
+    """Return the stresses ``names``, and those that show changes that ``names`` would miss."""
     named = [
         stress
         for line in lines

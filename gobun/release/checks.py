@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 def problems(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """Return the errors in a release, one line each."""
+    """Yield the errors in a release, one line each.
+
+    Raises:
+        FetchError: a record cannot be parsed.
+    """
     digests = {path.name: files.sha256_of(path) for path in folder.iterdir() if path.is_file()}
     yield from _of_manifest(folder, manifest, digests)
     if set(digests) != set(layout.files_below(folder)):
@@ -115,7 +119,7 @@ def _of_libraries(folder: Path, manifest: Manifest) -> Iterator[str]:
     for entry in manifest.libraries:
         path = folder / entry.file
         if entry.file.endswith(".a"):
-            continue  # an archive has no exports or dependencies; its checksums are checked above
+            continue  # a static library has no exports or dependencies; its digest is checked above
         if path.is_file() and entry.target in TARGETS:
             is_guard = entry.file.startswith(f"{build.GUARD_NAME}-")
             rules_of = audit.guard_rules if is_guard else audit.warmup_rules
@@ -160,7 +164,7 @@ def _of_packages(folder: Path, manifest: Manifest, digests: dict[str, str]) -> I
 def _of_package(
     folder: Path, tarball: str, name: str, version: str
 ) -> Generator[str, None, dict[str, bytes]]:
-    """Return the files in a package, or none if it is missing or its digest is wrong."""
+    """Yield the errors in a package. Return its files, or none if it is missing or unreadable."""
     if not (folder / tarball).is_file():
         yield f"the npm package {tarball} is missing"
         return {}

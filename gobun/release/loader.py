@@ -1,10 +1,10 @@
 """Packs the npm packages of the loader: the one that people install, and one per platform.
 
 ``go-warmup`` has the scripts and, for Linux, the guard. That is enough to cure the hang. The
-warm-up library is about eighty times as large, so each platform has its own package with it. The
-fields ``os``, ``cpu`` and ``libc`` keep npm from installing it on other platforms. Only macOS needs
-the library, so only the packages for macOS are optional dependencies. On Linux a person installs
-and names the package.
+warm-up library is about eighty times as large as the guard, so each platform's library has its own
+package. The fields ``os``, ``cpu`` and ``libc`` keep npm from installing it on other platforms.
+Only macOS needs the library, so only the packages for macOS are optional dependencies. A person who
+wants the library on Linux installs its package and passes its path to ``warmup``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "go-warmup"
 _NPM_TIMEOUT_S = 120.0
-# Packing needs no registry, so disable the settings of registries and of the person.
+# Packing needs no registry, so keep npm off the network.
 _OFFLINE_ENV = {"npm_config_offline": "true", "npm_config_update_notifier": "false"}
 _README = """\
 # {name}
@@ -88,7 +88,7 @@ def pack_loader(
         PrerequisiteError: Node is missing, or ``out`` cannot be written.
         BuildError: npm could not pack a package.
     """
-    # The loader finds these on every system, and loads the one for its own.
+    # The package has the guards of all Linux targets. The loader picks the one for its system.
     linux_guards = [each for each in guards if each.target.os == "linux"]
     loader = out / tarball_name(version)
     packed = [Packed(PACKAGE, loader, tuple(each.library.name for each in linux_guards))]

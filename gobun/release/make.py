@@ -27,8 +27,8 @@ def make_release(
 ) -> Path:
     """Make a release in ``out`` / ``version``, and return that folder.
 
-    ``names`` are names from older releases under which the libraries are shipped too. Making the
-    same release again changes nothing.
+    ``names`` are older names, under which the release also ships the libraries. Making the same
+    release again changes nothing.
 
     Raises:
         UsageError: the version or a name is invalid, or a different release already exists there.

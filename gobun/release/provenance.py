@@ -1,7 +1,7 @@
 """Writes the provenance of a release: an in-toto statement with SLSA provenance, version 1.
 
-The statement is not signed. It names the commit and the tools that make these bytes, so anybody can
-make them again. `verify-release` proves that the statement is true.
+The statement is not signed. It names the commit and the tools that made the files, so anybody can
+make them again. `verify-release` does so, and proves that the statement is true.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def statement(
     source: SourceState,
     tools: Mapping[str, tuple[str, str]],
 ) -> Statement:
-    """Return the statement of a release. ``tools`` is as in its bill of materials."""
+    """Return the statement of a release. ``tools`` has the form that ``sbom.bill`` takes."""
     packages = [
         Dependency(f"pkg:pypi/{package}@{version_of}")
         for _, (version_of, package) in sorted(tools.items())
@@ -118,7 +118,7 @@ def of_source(source: SourceState) -> Dependency:
 
 
 def commit_of(statement: Statement) -> str | None:
-    """Return the commit that a statement names."""
+    """Return the commit that a statement names, or None."""
     dependencies = statement.predicate.build_definition.resolved_dependencies
     named = (
         dependency.digest.get("gitCommit")

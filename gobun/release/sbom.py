@@ -1,6 +1,6 @@
 """The bill of materials of a release, in CycloneDX 1.6.
 
-It has no time in it, so that equal sources give equal bytes.
+It contains no time, so that equal sources give equal bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Hash(_Record, frozen=True):
 
 
 class Named(_Record, frozen=True):
-    """A licence, by its SPDX name."""
+    """A licence, by its SPDX identifier."""
 
     id: str
 

@@ -1,4 +1,4 @@
-"""Records the state of the sources that a release was made from."""
+"""Reads the state of the sources that a release is made from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class SourceState(msgspec.Struct, frozen=True):
     """A commit, and whether the checkout had no other changes."""
 
     commit: str | None
+    """None if git could not name it."""
     is_clean: bool
 
 
@@ -22,7 +23,8 @@ def read_source(*, allow_changes: bool) -> SourceState:
     """Return the state of this checkout.
 
     Raises:
-        PrerequisiteError: there are uncommitted changes, and ``allow_changes`` is false.
+        PrerequisiteError: there are uncommitted changes, or git cannot name the commit, and
+            ``allow_changes`` is false.
     """
     try:
         commit = _git("rev-parse", "--verify", "HEAD")

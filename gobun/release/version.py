@@ -1,4 +1,4 @@
-"""The version of a release: semver, as npm takes it."""
+"""The version of a release: semver, as npm accepts it."""
 
 from __future__ import annotations
 

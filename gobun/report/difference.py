@@ -28,7 +28,7 @@ class Difference(msgspec.Struct, frozen=True):
     patches: str
     """The patches in it, if the run names them."""
     pairs: tuple[tuple[Kind, Result, Result | None], ...]
-    """The kind of change of each cell, with its results with the patch and in stock."""
+    """For each cell: the kind of change, the patched result, and the stock result or None."""
 
     @property
     def emulated(self) -> bool:
@@ -37,7 +37,7 @@ class Difference(msgspec.Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        """The build that was run."""
+        """The build that was run, or stock with the emulation."""
         return f"{self.runtime} stock + {self.treatment}" if self.emulated else self.runtime
 
     @property
@@ -103,7 +103,7 @@ def _kind(result: Result, stock: Result | None) -> Kind:
 
 
 def difference_lines(differences: Sequence[Difference], limit: int = 12) -> list[str]:
-    """Return the table in Markdown, and below it the cells that changed."""
+    """Return the table in Markdown, then the changed cells: ``limit`` of each kind and build."""
     if not differences:
         return []
     head = ["patched", *KINDS]

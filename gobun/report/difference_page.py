@@ -1,4 +1,4 @@
-"""Renders the effect of patches as the first table of the page; its script opens the cells."""
+"""Renders the effect of patches as the first table of the page. A script opens the cells."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ MARKS: dict[Kind, tuple[str, str]] = {
 
 
 def difference_section(differences: Sequence[Difference]) -> str:
-    """Return the section, or nothing if the run compares no patches.
+    """Return the section, or ``""`` if the run compares no patches.
 
-    ARIA roles are explicit, because a narrow page changes the layout of the table.
+    ARIA roles are explicit, because the style of a narrow page changes the layout of the table.
+    Browsers then drop the implied roles.
     """
     if not differences:
         return ""
@@ -63,7 +64,7 @@ def _count(number: int, difference: Difference, kind: Kind) -> str:
     if not count:
         return '<td role="cell"><span class="count">0</span></td>'
     glyph, colours = MARKS[kind]
-    # Plain text without the script, which turns it into buttons.
+    # Plain text for a page without scripts. The script turns it into a button.
     return (
         f'<td role="cell"><span class="count {colours}" data-of="{number}" data-kind="{kind}">'
         f'<span aria-hidden="true">{glyph}</span> {count}</span></td>'

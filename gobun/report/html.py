@@ -66,7 +66,7 @@ def render_html(run: Run) -> str:
 
 
 def _host_facts(header: Header) -> dict[str, str]:
-    """Return the facts about the machine, or one for each platform."""
+    """Return the facts about the machine, or one fact for each platform of a joined run."""
     host = header.host
     return {f"Host {part.platform}": part.host.text for part in header.joined} or {
         "Host": f"{host.system}, {host.libc}",
@@ -75,7 +75,7 @@ def _host_facts(header: Header) -> dict[str, str]:
 
 
 def embedded_json(data: bytes) -> str:
-    """Return JSON that is safe in a script element, whatever its strings hold."""
+    """Return JSON that is safe in a script element, whatever its strings contain."""
     text = data.decode()
     for character, escape in _JSON_ESCAPES.items():
         text = text.replace(character, escape)
@@ -87,7 +87,7 @@ def _part(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Return the policy that permits only this script and style, and no markup from strings."""
+    """Return the CSP that permits only this script and style, and no markup from strings."""
     return "; ".join(
         (
             "default-src 'none'",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gobun.matrix import Run
 
 _ILLEGAL_CHARACTER = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-"""Characters that XML 1.0 cannot contain, not even as a reference. Not compiled before its use,
+"""Characters that XML 1.0 cannot contain, not even as a reference. Compiled at its first use,
 because that takes 20 ms."""
 _LONGEST_MESSAGE = 500
 
@@ -109,7 +109,7 @@ def _failure_text(result: Result) -> str:
 
 
 def _kind(result: Result) -> str:
-    """Return the XML element for a cell's outcome; none if it counts as passed."""
+    """Return the XML element for a cell's outcome, or ``""`` if the cell counts as passed."""
     if result.unexpected:
         return "error" if result.outcome == "error" else "failure"
     return "skipped" if result.outcome == "skip" else ""

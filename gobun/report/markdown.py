@@ -112,7 +112,7 @@ def _after_tables(run: Run, summary: Summary) -> list[str]:
 
 
 def _tables_within(summary: Summary, room: int) -> tuple[list[str], bool]:
-    """Return as many table rows as fit into ``room``, and whether these are all."""
+    """Return the table rows that fit into ``room`` characters, and whether these are all rows."""
     lines: list[str] = []
     for table in tables(summary):
         head, rule, *rows = table_lines(table)
@@ -157,7 +157,7 @@ def table_lines(table: SummaryTable) -> list[str]:
 
 
 def bunches(results: Iterable[Result]) -> tuple[Bunch, ...]:
-    """Group the cells that did not pass: unexpected ones first, then the most severe."""
+    """Group all cells but expected passes and skips: unexpected first, then the most severe."""
     groups: dict[tuple[Outcome, bool, str, str], list[Result]] = {}
     for result in in_order(results):
         if result.unexpected or result.outcome not in {"pass", "skip"}:
@@ -189,7 +189,7 @@ def _course(timeline: Timeline) -> str:
 
 
 def brief(bunch: Bunch) -> str:
-    """Return a bunch as a Markdown list item: place, cause for a single cell, and command."""
+    """Return a bunch as a Markdown list item, with the cause and the command of its first cell."""
     one = bunch.cells[0]
     versions = list(dict.fromkeys(cell.version for cell in bunch.cells))
     modules = ", ".join(sorted({cell.module for cell in bunch.cells}, key=module_key))

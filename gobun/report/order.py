@@ -27,7 +27,7 @@ def release_label(result: Result) -> str:
 
 
 def version_label(result: Result) -> str:
-    """Return the same after the platform, in a run that joins several: ``arm64 bun@1.2.19``."""
+    """Return runtime and version, after the platform in a joined run: ``arm64 bun@1.2.19``."""
     return f"{runtime_label(result)}@{result.version}"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gobun.report.difference import Difference
 
 HOLE = "\ue000"
-"""Replaces a number in a template. It is a private-use character, so no text contains it."""
+"""Replaces a number in a template. ``_Texts.add`` removes this private-use character from texts."""
 
 GLYPHS: dict[Outcome, str] = {
     "pass": "✓",
@@ -38,7 +38,7 @@ GLYPHS: dict[Outcome, str] = {
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)*)")
 _BYTES_A_CELL = 150
-"""Average size of a cell on the page, in bytes: 10,000 cells and all else take 2 MB."""
+"""Limit for the average size of a cell, in bytes. With it, a page of 10,000 cells takes 2 MB."""
 _LEAST_BYTES = 400_000
 _DETAIL_LIMITS = (4000, 1000, 300, 120, 60)
 
@@ -76,9 +76,9 @@ class _Texts:
 
 
 def pack(results: Sequence[Result], differences: Sequence[Difference] = ()) -> bytes:
-    """Return results as JSON; details are truncated if the page would grow too large.
+    """Return results as JSON. Details are truncated if the page would grow too large.
 
-    ``differences`` holds the differences that patches make, which become pairs of cell numbers.
+    The cells of ``differences`` become pairs of cell numbers.
     """
     ordered = in_order(results)
     most = max(_LEAST_BYTES, _BYTES_A_CELL * len(ordered))
@@ -166,7 +166,7 @@ def _columns(ordered: Sequence[Result]) -> dict[str, Any]:
 def _pair_cells(
     ordered: Sequence[Result], differences: Sequence[Difference]
 ) -> list[dict[str, list[list[int]]]]:
-    """Return a difference as kind → pairs of cells; -1 if stock has no such cell."""
+    """Return each difference as pairs of cell numbers, by kind. -1: stock has no such cell."""
     number = {result.key: i for i, result in enumerate(ordered)} if differences else {}
     return [
         {

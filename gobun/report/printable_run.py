@@ -1,4 +1,4 @@
-"""Makes a run safe to show: no text from a module controls a terminal, or hides."""
+"""Makes a run safe to show: no text from a module can control a terminal or hide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEPT_CONTROLS = "\n\t"
 
 
 def printable_run(run: Run) -> Run:
-    """Return a run with all of its text made printable; every report starts with this call."""
+    """Return a run with all of its text made printable. Every report starts with this call."""
     header = msgspec.structs.replace(
         _printable(run.header),
         tools={_text(name): _text(version) for name, version in run.header.tools.items()},
@@ -31,7 +31,7 @@ def printable_run(run: Run) -> Run:
 
 
 def _printable(record: _T) -> _T:
-    """Return a record with its texts, its records, and its tuples of either made printable."""
+    """Return a record with its strings and records, and those in its tuples, made printable."""
     changes: dict[str, object] = {}
     for name in record.__struct_fields__:
         value = getattr(record, name)

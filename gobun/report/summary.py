@@ -1,4 +1,7 @@
-"""The content of a one-page summary, from results alone: rows are versions, columns modules."""
+"""The content of a one-page summary, from results alone.
+
+A row is a version. A column is a treatment and a module.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,7 @@ class Summary(msgspec.Struct, frozen=True):
     """Treatment and module."""
     rows: tuple[VersionRow, ...]
     groups: tuple[OutcomeGroup, ...]
-    """All cells that neither passed as expected nor were skipped."""
+    """All cells but expected passes and skips."""
     counts: Counts
     unexpected: int
     intermittent: tuple[Result, ...]
@@ -102,7 +105,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def summarise(results: Iterable[Result]) -> Summary:
-    """Summarise results in the order of versions and columns, not of their completion."""
+    """Summarise results in the order of versions and columns, not of completion."""
     ordered = in_order(results)
     present = {(result.treatment, result.module) for result in ordered}
     columns = tuple(sorted(present, key=column_key))
@@ -126,7 +129,7 @@ def summarise(results: Iterable[Result]) -> Summary:
 
 
 def tally(outcomes: Iterable[Outcome], intermittent: Iterable[Outcome] = ()) -> Tally:
-    """Count outcomes, worst first; an outcome of an intermittent cell is in both arguments."""
+    """Count outcomes, worst first. An outcome of an intermittent cell is in both arguments."""
     outcome_counts = collections.Counter(outcomes)
     at_times = collections.Counter(intermittent)
     return Tally(
@@ -150,9 +153,9 @@ def attempts_text(result: Result) -> str:
 
 
 def loaded_text(result: Result) -> str:
-    """Return whether the module, and a Go runtime in it, was seen in the process; else ``""``.
+    """Describe whether the module was seen in the process, and whether it has a Go runtime.
 
-    A cell that was skipped, or that the harness could not run, has no such process.
+    The text is empty for a skip or an error, because those have no such process.
     """
     if result.outcome in {"skip", "error"}:
         return ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gobun.cells import Result
 
 MOST_CHANGES = 4
-"""Most changes of a sequence with boundaries. Above this it is intermittent over versions."""
+"""Most changes of a sequence that gets boundaries. With more changes, it is unsettled."""
 
 _BAD_OUTCOMES: frozenset[Outcome] = frozenset({"crash", "hang", "timeout", "fail"})
 _OMITTED_OUTCOMES: frozenset[Outcome] = frozenset({"skip", "error"})
@@ -40,7 +40,7 @@ class OutcomeSpan(msgspec.Struct, frozen=True):
     versions: int
     """The number of tested versions in it."""
     intermittent: bool = False
-    """Whether any of their cells had different outcomes in its attempts."""
+    """Whether the attempts of any of its cells had different outcomes."""
 
     @property
     def is_bad(self) -> bool:
@@ -195,7 +195,7 @@ def _tracks(sequences: _Sequences) -> tuple[Track, ...]:
 
 
 def _shape(spans: Sequence[OutcomeSpan]) -> object:
-    # The first and last tested versions are no change, so they do not distinguish tracks.
+    # A sequence does not change at its first and last tested versions, so leave them out.
     if len(spans) > MOST_CHANGES + 1:
         return _UNSETTLED_KIND
     last = len(spans) - 1

@@ -23,7 +23,7 @@ class Runtime(Protocol):
 
     @property
     def version(self) -> str:
-        """Its version, without a leading ``v``."""
+        """The version, without a leading ``v``."""
 
     @property
     def program(self) -> Path:
@@ -37,11 +37,11 @@ class Runtime(Protocol):
 
     @property
     def engine(self) -> str:
-        """Its JavaScript engine: ``JavaScriptCore`` or ``V8``."""
+        """The JavaScript engine: ``JavaScriptCore`` or ``V8``; ``""`` if there is no executable."""
 
     @property
     def lack(self) -> str:
-        """The reason why none of its cells can run, or an empty text."""
+        """The reason why none of its cells can run, else ``""``."""
 
 
 def label(runtime: Runtime) -> str:

@@ -1,4 +1,4 @@
-"""Bun: released binaries and canaries from npm packages, and patched ones built here."""
+"""Bun: releases and canaries from npm packages, and registered ones built from sources."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Bun(msgspec.Struct, frozen=True):
     version: str
     program: Path
     warmup_variable: str = ""
-    """The variable that names the warm-up library to a patch of this Bun, if one calls it."""
+    """The environment variable for the path of the warm-up library, if a patch reads it."""
     dlcall: Path | None = None
-    """The addon that makes foreign function calls, if its own do not work."""
+    """The addon that makes foreign function calls, if ``bun:ffi`` of this Bun does not work."""
 
     @property
     def name(self) -> str:
@@ -45,14 +45,14 @@ class Bun(msgspec.Struct, frozen=True):
         return [str(self.program), str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return the paths of the library, the addon and the foreign function call."""
+        """Return the paths of the library, the addon and any addon for foreign function calls."""
         dlcall = {"dlcall": str(self.dlcall)} if self.dlcall else {}
         return {"library": str(module.library), "addon": str(module.addon), **dlcall}
 
 
 def bun_variant(target: Target) -> str:
-    """Return the build of Bun that this machine can run: ``baseline``, ``musl``, or the usual."""
-    if target.os != "linux" or target.libc == "musl":  # its package is already one for musl
+    """Return the build of Bun that runs here: ``baseline``, ``musl``, or ``""`` for the usual."""
+    if target.os != "linux" or target.libc == "musl":  # a musl target has its own package
         return ""
     if platform.libc_ver()[0] != "glibc":
         return "musl"
@@ -67,19 +67,19 @@ def fitting_package(target: Target) -> str:
 
 
 def cpu_flags() -> set[str]:
-    """Return the features of this processor, by the kernel's names; x64 only."""
+    """Return the features of this x64 processor, with the kernel's names for them."""
     lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     return {flag for line in lines if line.startswith("flags") for flag in line.split()}
 
 
 def choose_bun(spec: str, target: Target) -> tuple[str, ...]:
-    """Return the Bun versions that ``spec`` selects, such as ``1.2.19,1.3.x,latest``.
+    """Return the versions of Bun that ``spec`` selects, such as ``1.2.19,1.3.x,latest``.
 
-    The registry is queried only if the lock file and the cache do not have the answer.
+    npm is queried, unless each part is a version in the lock file or the cache.
 
     Raises:
-        UsageError: a part is malformed, or matches no version and no patched Bun.
-        FetchError: a query to the registry failed.
+        UsageError: a part is malformed, or matches no version and no registered Bun.
+        FetchError: a query to npm failed, or the lock file is malformed.
     """
     parts = [part.strip() for part in spec.split(",")]
     ours = [part for part in parts if own_treatment(part)]
@@ -106,6 +106,9 @@ def lacks_build(version: str, target: Target) -> bool:
     """Return whether a release has no build for ``target``, though it has one for glibc.
 
     The lock file lists every release of every build. Bun for musl begins with 1.1.39.
+
+    Raises:
+        FetchError: the lock file is missing or malformed.
     """
     if target.libc != "musl":
         return False
@@ -118,8 +121,9 @@ def provide_bun(versions: Sequence[str], target: Target) -> list[Bun]:
     """Return Bun in each version, fetched if necessary.
 
     Raises:
-        UsageError: a patched Bun was built for another platform.
-        BuildError: the foreign function call for a debug build could not be built.
+        UsageError: a patched or self-built Bun is not registered, or is for another platform.
+        PrerequisiteError: npm or Zig is missing, or the cache cannot be written.
+        BuildError: the addon for the foreign function calls of a debug build could not be built.
         FetchError: a download failed, or does not match the lock file.
     """
     name = fitting_package(target)

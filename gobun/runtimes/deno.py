@@ -41,7 +41,7 @@ def provide_deno(version: str) -> Deno:
     """Return Deno in a version.
 
     Raises:
-        PrerequisiteError: the pinned one is missing.
+        PrerequisiteError: the pinned one is missing, or this machine has musl.
         UsageError: there is no such version.
         FetchError: it could not be fetched.
     """

@@ -1,4 +1,4 @@
-"""Runtimes for another processor, which run in a virtual machine; from the same packages."""
+"""Runtimes for another processor, to run in a virtual machine, from PyPI and npm."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]
     """Return the executables of a runtime for the processor of ``target``.
 
     Raises:
+        PrerequisiteError: a tool (npm, pip, Zig) is missing, or the cache cannot be written.
         UsageError: there is no such version.
         FetchError: a download failed, or does not match the lock file.
-        BuildError: an addition that Node needs could not be built.
+        BuildError: the addon that Node needs could not be built.
     """
     if name == "bun":
         return list(provide_bun(versions, target))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NoBuild(msgspec.Struct, frozen=True):
-    """Represents a release without a build for musl. Its cells are skipped with that reason."""
+    """A release without a build for musl. Its cells are skipped, with ``lack`` as the reason."""
 
     engine: ClassVar[str] = ""
 
@@ -51,9 +51,9 @@ class NoBuild(msgspec.Struct, frozen=True):
 
 
 def foreign_libc(target: Target, machine: Target | None = None) -> str:
-    """Return the C library and its version of runtimes that do not use that of ``machine``.
+    """Return the C library of ``target`` and its version; ``""`` if ``target`` is ``machine``.
 
-    ``machine`` is the platform that runs them, by default this machine.
+    ``machine`` is the platform that runs the cells, by default this machine.
 
     Raises:
         PrerequisiteError: the sysroot cannot be assembled.
@@ -68,10 +68,11 @@ def provide(name: str, versions: Sequence[str], target: Target) -> list[Runtime]
     """Return the executables of a runtime for musl.
 
     Raises:
-        PrerequisiteError: the pinned Node is missing, or the sysroot cannot be assembled.
+        PrerequisiteError: the pinned Node or another tool is missing, or the sysroot cannot be
+            assembled.
         UsageError: there is no such version.
         FetchError: a download failed, or does not match the lock file.
-        BuildError: an addition that Node needs could not be built.
+        BuildError: the addon that Node needs could not be built.
     """
     if name == "deno":
         return [NoBuild(name, version) for version in versions]

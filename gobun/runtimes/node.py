@@ -35,7 +35,7 @@ class Node(msgspec.Struct, frozen=True):
         return [str(self.program), "--expose-gc", str(script), argument]
 
     def settings(self, module: Fixture) -> dict[str, str]:
-        """Return the paths of the library, the addon and the foreign function call."""
+        """Return the paths of the library, the addon, and the addon for foreign function calls."""
         return {
             "library": str(module.library),
             "addon": str(module.addon),
@@ -49,8 +49,8 @@ def provide_node(target: Target, version: str | None = None) -> Node:
     Raises:
         PrerequisiteError: the pinned Node or Zig is missing.
         UsageError: there is no such version.
-        BuildError: the foreign function call could not be built.
-        FetchError: it, or Node's headers, could not be fetched.
+        BuildError: the addon for foreign function calls could not be built.
+        FetchError: that version, or Node's headers, could not be fetched.
     """
     tool = toolchain.node(version)
     return Node(tool.version, tool.program, build.build_dlcall(target))

@@ -23,10 +23,10 @@ RUNTIMES = ("bun", "node", "deno")
 
 
 def split_versions(spec: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the parts of ``1.2.19,node@22`` for each of the runtimes ``names``.
+    """Split ``1.2.19,node@22`` by runtime: ``{"bun": "1.2.19", "node": "22"}``.
 
-    A version without a name applies to Bun if Bun is among ``names``, else to the only runtime
-    there.
+    A version without a name applies to Bun if Bun is among the runtimes ``names``, else to the only
+    one there.
 
     Raises:
         UsageError: a part belongs to a runtime outside ``names``, or is ambiguous.
@@ -64,11 +64,11 @@ def named_version(part: str) -> tuple[str, str]:
 def choose_versions(name: str, spec: str, target: Target) -> tuple[str, ...]:
     """Return the versions of a runtime that ``spec`` selects.
 
-    Without ``spec`` it is the pinned version of Node or Deno.
+    An empty ``spec`` selects the pinned version of Node or Deno.
 
     Raises:
         UsageError: a part of ``spec`` is malformed, or matches no version.
-        FetchError: a query to the registry failed, or a lock file is malformed.
+        FetchError: a query to npm failed, or a lock file is malformed.
     """
     if name == "bun":
         return choose_bun(spec, target)
@@ -84,10 +84,10 @@ def provide_runtimes(name: str, versions: Sequence[str], target: Target) -> list
     """Return the executables of a runtime, fetched or built if necessary.
 
     Raises:
-        PrerequisiteError: the pinned one is missing.
+        PrerequisiteError: the pinned one or a tool is missing, or the cache cannot be written.
         UsageError: there is no such version.
         FetchError: a download failed, or does not match the lock file.
-        BuildError: an addition that Node needs could not be built.
+        BuildError: the addon that Node needs could not be built.
     """
     if target.libc == "musl":
         return musl.provide(name, versions, target)

@@ -1,9 +1,10 @@
-"""The registry of Buns that were built from patched sources.
+"""The registry of Buns that were built from sources: patched, or self-built.
 
-Each is a folder of the cache with the executable and ``record.json``. Its name has the version and
-the identity of the source tree. The whole series of a line is ``1.2.19+patched``. A part of it is
-``1.2.19+patched.<identity>``, so that several can run side by side. The control of the experiment,
-built here without a patch, is ``1.2.19+self-built``.
+Each has a folder in the cache with the executable and ``record.json``. The folder's name contains
+the version and the identity of the source tree. Cells name a Bun with the whole series
+``1.2.19+patched``. One with a part of the series is ``1.2.19+patched.<identity>``, so that several
+can run side by side. The control of the experiment, built without a patch, is
+``1.2.19+self-built``.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ QUIET_ENV = {
 
 
 class RegisteredBun(msgspec.Struct, frozen=True):
-    """A patched Bun, with its sources and its build."""
+    """A Bun that was built from sources, with those sources and its build."""
 
     version: str
     """The release that the patches apply to."""
     line: str
-    """The series."""
+    """The name of the series."""
     identity: str
     """Hash of the upstream commit and the contents of the patches."""
     commit: str
@@ -56,27 +57,29 @@ class RegisteredBun(msgspec.Struct, frozen=True):
     head: str = ""
     """The commit with the patches, if it was built here."""
     sha256: str = ""
+    """Digest of the executable."""
     revision: str = ""
     """The output of ``--revision``."""
     registered: str = ""
-    """The time of registration."""
+    """The time of registration in UTC, such as ``2026-11-27T09:30:00Z``."""
     log: str = ""
     """The path of the build log, if it was built here."""
     seconds: int = 0
+    """The duration of the build in seconds, if it was built here."""
     treatment: BuildKind = PATCHED
     profile: str = ""
     """The build profile, if it was built here."""
     warmup_variable: str = ""
-    """The variable that names the warm-up library to a patch, if one calls it."""
+    """The environment variable for the path of the warm-up library, if a patch reads it."""
 
     @property
     def is_debug(self) -> bool:
-        """Whether it is a debug build. The first call of ``bun:ffi`` ends one of 1.0.4."""
+        """Whether it is a debug build. The first use of ``bun:ffi`` ends a debug build of 1.0.4."""
         return "-debug" in self.revision
 
     @property
     def label(self) -> str:
-        """The version in cells."""
+        """The version as in the name of a cell, such as ``1.2.19+patched``."""
         rest = "" if self.whole else f".{self.identity[:8]}"
         return f"{self.version}+{self.treatment}{rest}"
 
@@ -99,19 +102,19 @@ _BUILD_HINT = (
 
 
 def ask_revision(program: Path) -> Finished:
-    """Return the output of ``--revision``, such as ``1.2.19+aad3abead``.
+    """Run a Bun with ``--revision``, which prints for example ``1.2.19+aad3abead``.
 
     Raises:
-        PrerequisiteError: the program cannot be run here.
+        PrerequisiteError: the program cannot be run here, or takes more than 60 seconds.
     """
     return run_tool([program, "--revision"], env=QUIET_ENV, timeout_s=60)
 
 
 def revision_of(program: Path) -> str:
-    """Return what ``--revision`` prints, such as ``1.2.19+aad3abead``.
+    """Return the output of ``--revision``, such as ``1.2.19+aad3abead``.
 
     Raises:
-        UsageError: it prints nothing of the kind, or cannot be run here.
+        UsageError: the program prints no version, or cannot be run here.
     """
     try:
         completed = ask_revision(program)
@@ -130,8 +133,8 @@ def register(program: Path, record: RegisteredBun, stock: Path) -> RegisteredBun
     """Register a copy of ``program`` as a runtime, and return its record.
 
     Raises:
-        UsageError: it has another version than the record, is the stock executable, or cannot be
-            run.
+        UsageError: the program is missing, cannot be run, is the stock executable, or has another
+            version than the record.
         PrerequisiteError: the cache cannot be written.
     """
     if not program.is_file():
@@ -171,7 +174,7 @@ def _is_of(revision: str, version: str) -> bool:
 
 
 def registered_buns() -> list[RegisteredBun]:
-    """Return every registered Bun, by version, the whole series first."""
+    """Return every registered Bun, sorted by version, the one with the whole series first."""
     buns = []
     for path in (paths.cache_root() / KIND).glob("*/record.json"):
         with contextlib.suppress(OSError, msgspec.DecodeError):
@@ -190,7 +193,7 @@ def registered_buns() -> list[RegisteredBun]:
 
 
 def _slot(record: RegisteredBun) -> tuple[str, str, BuildKind]:
-    """Return the key that only one whole build can have: version, platform, patched or not."""
+    """Return the key that only one whole build can have: version, target and treatment."""
     return record.version, record.target, record.treatment
 
 
@@ -216,10 +219,10 @@ def version_with(version: str, treatment: str) -> str:
 
 
 def registered_as(labels: Sequence[str]) -> list[RegisteredBun]:
-    """Return the patched Buns with these labels, protected from eviction.
+    """Return the registered Buns with these labels, protected from eviction.
 
     Raises:
-        UsageError: no Bun has one of the labels.
+        UsageError: one of the labels belongs to no registered Bun.
     """
     by_label = {one.label: one for one in registered_buns()}
     for name in labels:

@@ -29,6 +29,7 @@ def treated_environment(
 
     Raises:
         LacksError: this runtime does not support the treatment.
+        PrerequisiteError: the runtime could not be started for a trial with ``preload``.
     """
     if runtime.lack:
         raise LacksError(runtime.lack)
@@ -77,7 +78,7 @@ def _contains(program: Path, text: bytes) -> bool:
 
 @functools.cache
 def _preload_lack(program: Path, library: Path) -> str:
-    """Start a program once, and return why it does not load a library; ``""`` if it does."""
+    """Start a program once, and return why it does not load ``library``; ``""`` if it does."""
     variables = {"LD_PRELOAD": str(library), "GO_GUARD_PRELOAD": "", "GO_GUARD_DEBUG": "1"}
     completed = run_tool([program, "--version"], env=variables, timeout_s=_LONGEST_START_S)
     if "go-guard-preload[" in completed.err:

@@ -30,10 +30,11 @@ _SPACED_OPERATOR = re.compile(r"(>=|<=|>|<|=)\s+")
 def select_versions(
     spec: str, *, known_versions: Sequence[str], tags: Mapping[str, str], runtime: str = "Bun"
 ) -> tuple[str, ...]:
-    """Return the versions that ``spec`` selects, each once, in order of ``gobun.version_ranges``.
+    """Return the versions that ``spec`` selects, each once, ascending by ``rank``.
 
-    Ranges select stable releases, unless a comparator names a prerelease of the same release. A
-    line such as ``22`` selects all of its releases in Bun, and the newest one in other runtimes.
+    Ranges select stable releases, unless a comparator names a prerelease of the same release. For
+    Bun, a line such as ``1.3`` selects all of its releases; for other runtimes, the newest one.
+    ``tags`` are the npm tags, such as ``latest``, and their versions.
 
     Raises:
         UsageError: a part is empty or malformed, or matches no known version.
@@ -109,7 +110,7 @@ def _in_range(
 
 
 def _prereleases(word: str) -> list[semver.Version]:
-    """Return the release of the prereleases that a comparator selects, if any."""
+    """Return the release whose prereleases a comparator selects, if any."""
     bare = word.lstrip("<>=")
     version = semver.Version.parse(bare) if semver.Version.is_valid(bare) else None
     return [version.finalize_version()] if version and version.prerelease else []

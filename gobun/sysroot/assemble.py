@@ -34,7 +34,7 @@ class Sysroot(msgspec.Struct, frozen=True):
         return loader_version(self.loader)
 
     def program(self, source: Path) -> Path:
-        """Return a copy of a musl program that runs here, made once.
+        """Return a copy of a musl program that runs on this machine. The copy is made once.
 
         Raises:
             UsageError: it is not a program, or has no interpreter.
@@ -62,7 +62,7 @@ def sysroot_for(target: str, loader: Path | None = None) -> Sysroot:
     Raises:
         UsageError: the target has no musl, or the loader is not one.
         PrerequisiteError: apt or pip is missing, or the cache cannot be written.
-        FetchError: something could not be fetched.
+        FetchError: the loader or Node could not be fetched.
     """
     musl_targets = {name: each for name, each in TARGETS.items() if each.libc == "musl"}
     if target not in musl_targets:

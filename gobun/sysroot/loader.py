@@ -56,7 +56,7 @@ def loader_version(loader: Path) -> str:
 def own_libc() -> str:
     """Return the C library of this machine and its version: ``glibc 2.36`` or ``musl 1.2.5``.
 
-    Python knows neither name nor version of musl.
+    Python's ``platform.libc_ver`` does not recognise musl.
     """
     loader = own_loader()
     if loader is not None:

@@ -1,4 +1,4 @@
-"""The one table of machines that can be emulated, and of the Debian releases they run."""
+"""The one table of guests' processors, and the Debian releases that guests run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Architecture(msgspec.Struct, frozen=True):
     package: str
     """Debian's package of that program."""
     board: str
-    """What ``-machine`` takes."""
+    """The value of ``-machine``."""
     console: str
     """The kernel's name of the first serial port."""
     host_cpu: str = "host"
-    """What ``-cpu`` takes under KVM."""
+    """The value of ``-cpu`` under KVM."""
     emulated_cpu: str = "max"
     """The same for an emulated machine."""
 
     @property
     def target(self) -> Target:
-        """The platform of programs of the guest itself."""
+        """The platform of the guest's own programs."""
         return TARGETS[f"linux-{self.name}"]
 
 
@@ -40,7 +40,7 @@ ARCHITECTURES = {
     for each in (
         Architecture(
             *("arm64", "arm64", "qemu-system-aarch64", "qemu-system-arm", "virt", "ttyAMA0"),
-            # Pointers are authenticated by a quick hash: the usual one takes most of the time.
+            # Authenticate pointers with a quick hash: the usual one takes most of the time.
             emulated_cpu="max,pauth-impdef=on",
         ),
         Architecture(
@@ -69,10 +69,10 @@ def architecture(name: str) -> Architecture:
 
 
 def check_kernel(flavour: str) -> None:
-    """Refuse a flavour of the kernel that cannot be part of a package's name.
+    """Reject a flavour of the kernel that cannot be part of a package's name.
 
     Raises:
-        UsageError: it is neither empty nor such a part.
+        UsageError: ``flavour`` is neither empty nor such a part.
     """
     if flavour and not _FLAVOUR.fullmatch(flavour):
         raise UsageError(

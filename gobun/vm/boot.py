@@ -62,7 +62,7 @@ class GuestEnd(msgspec.Struct, frozen=True):
 
 
 class Guest(msgspec.Struct, frozen=True):
-    """The parameters of a guest's start."""
+    """The image, machine and folders of one run of a guest."""
 
     emulator: Emulator
     image: Image
@@ -83,7 +83,7 @@ class Guest(msgspec.Struct, frozen=True):
         return self.folder / "console"
 
     def prepare(self, start: str) -> None:
-        """Make the folders, and write the files that the guest reads first: shares and ``start``.
+        """Make the folders, and write the list of shares and the script ``start`` for the guest.
 
         Raises:
             PrerequisiteError: a folder cannot be written.
@@ -98,7 +98,7 @@ class Guest(msgspec.Struct, frozen=True):
         files.write_whole(self.job_folder / job.START_NAME, start)
 
     def start(self) -> SupervisedProcess:
-        """Start the machine. Use as a context manager: it ends with it, or with this process.
+        """Start the machine. It ends with the context of the result, or with this process.
 
         Raises:
             PrerequisiteError: it cannot be started.
@@ -111,7 +111,7 @@ class Guest(msgspec.Struct, frozen=True):
         return SupervisedProcess(build.build_supervise(host_target()), launch)
 
     def end(self, child: SupervisedProcess) -> GuestEnd:
-        """Return how the machine ended that ``child`` was."""
+        """Return how the machine of ``child`` ended."""
         code = _read_log(self.job_folder / job.CODE_NAME).strip()
         if code.isdigit():
             return GuestEnd(int(code), last_lines(_read_log(self.job_folder / job.LOG_NAME)))
@@ -154,9 +154,10 @@ class Guest(msgspec.Struct, frozen=True):
 
 
 def start_script(command: str, *, bytecode: Path) -> str:
-    """Return the script that a guest runs after it has mounted everything. Then the guest ends.
+    """Return the script that a guest runs after it has mounted everything.
 
-    ``command`` is a line of shell. ``bytecode`` is the folder for Python's compiled files.
+    It runs ``command``, a line of shell, and then ends the guest. ``bytecode`` is the folder for
+    Python's compiled files.
     """
     folder = job.GUEST_FOLDER
     variables = {

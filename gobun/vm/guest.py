@@ -72,7 +72,7 @@ def _own_header(job: Job) -> Header:
 
 @contextlib.contextmanager
 def _heartbeat(path: Path) -> Iterator[None]:
-    """Change a file every few seconds, for the host to see that this machine is alive."""
+    """Change a file every few seconds, so that the host sees that this machine is alive."""
     stopped = threading.Event()
 
     def beat() -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 SITE = "opt/gobun"
-"""Where the packages of Python are, below the root of the guest."""
+"""The folder of Python packages, below the root of the guest."""
 
 _PACKAGES = ("bash", "coreutils", "dash", "gdb", "grep", "procps", "python3", "sed", "util-linux")
 _BUSYBOX = "busybox-static"
@@ -42,7 +42,7 @@ _TIMEOUT_S = 900.0
 
 
 class Image(msgspec.Struct, frozen=True):
-    """A guest that can be started."""
+    """The files that a guest boots from."""
 
     kernel: Path
     initrd: Path
@@ -59,7 +59,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
     packages: dict[str, str]
     """File name of each package, to its SHA-256."""
     wheels: dict[str, str]
-    """Package of Python to version."""
+    """Python package to its version."""
 
 
 class ImageRequest(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ def image_for(request: ImageRequest) -> Image:
     """Return the image of a guest, assembled if it is missing.
 
     Raises:
-        PrerequisiteError: apt, mke2fs, pip or room on the disk is missing.
+        PrerequisiteError: apt, mke2fs or disk space is missing.
         FetchError: a package could not be fetched.
     """
     versions = _own_packages()

@@ -33,7 +33,7 @@ BEAT_NAME = "beat"
 
 
 class RuntimeRecord(msgspec.Struct, frozen=True):
-    """A runtime under test, in the form that the file of the job has."""
+    """A runtime under test, as the job's file stores it."""
 
     name: str
     version: str
@@ -67,10 +67,10 @@ class Job(msgspec.Struct, frozen=True):
     """Cells to run, and everything that they run with."""
 
     header: Header
-    """The run's; the guest puts its own facts into it."""
+    """The header of the run. The guest adds its own facts."""
     cells: tuple[Cell, ...]
     kept: tuple[Result, ...]
-    """Results that the file has already."""
+    """Earlier results, which the results file keeps."""
     jobs: int
     resume: bool
     supervise: Path
@@ -90,11 +90,12 @@ class Job(msgspec.Struct, frozen=True):
     limit_s: float
     repeat: int
     cores: bool
+    """Whether crashed processes leave a core file."""
     emulated: bool
     machine: str
     """The emulator of the guest: ``QEMU 7.2.22, emulated``."""
     again: str = ""
-    """The command line that begins the repetition of a cell."""
+    """The beginning of the command line that runs a cell again."""
     reference_s: float = 1.0
     """How long the loop of ``gobun.vm.speed`` took on the host."""
 
@@ -143,7 +144,7 @@ def _path(kind: type, text: Any) -> Path:  # noqa: ANN401 - msgspec's hook
 
 
 def started_cells(folder: Path) -> tuple[Cell, ...]:
-    """Return the cells that the guest has started, up to a line that was cut."""
+    """Return the cells that the guest has started, up to the first truncated line."""
     try:
         lines = (folder / STARTED_NAME).read_bytes().split(b"\n")
     except OSError:

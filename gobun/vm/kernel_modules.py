@@ -1,4 +1,4 @@
-"""Finds the kernel modules that a guest needs before it has a root, in the order of loading."""
+"""Finds the kernel modules that a guest needs to mount its disk and folders, in loading order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NEEDED_MODULES = ("virtio_pci", "virtio_blk", "ext4", "overlay", "9pnet_virtio", "9p")
 """The disk, its file system, the layer that takes writes, and the shared folders."""
 OPTIONAL = ("crc32c_generic",)
-"""What ext4 asks the kernel for by another name, where it is a module."""
+"""ext4 requests it by an alias, so no module lists it as a dependency. It may be built in."""
 
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 

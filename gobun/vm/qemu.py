@@ -50,7 +50,7 @@ class Emulator(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """A folder of the host that a guest sees at the same path."""
+    """A folder of the host that a guest sees at the same path, except for the job's folder."""
 
     tag: str
     folder: Path
@@ -58,7 +58,7 @@ class Share(msgspec.Struct, frozen=True):
 
     @property
     def mount_options(self) -> str:
-        """The guest's mount options. The guest may cache files that no process changes."""
+        """The guest's mount options. A guest may cache a read-only share: nothing changes it."""
         return "cache=none,rw" if self.writable else "cache=loose,ro"
 
 
@@ -70,7 +70,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 def find_emulator(arch: Architecture, *, emulate: bool = False) -> Emulator:
-    """Return QEMU for ``arch``; with ``emulate``, it emulates also where KVM is there.
+    """Return QEMU for ``arch``. With ``emulate``, it emulates even where KVM is available.
 
     Raises:
         PrerequisiteError: it is not installed, or does not run.
@@ -108,10 +108,10 @@ def why_no_kvm(arch: Architecture) -> str:
 
 
 def check_memory(memory_mib: int) -> None:
-    """Refuse a guest that is too small, or for which this machine is.
+    """Reject a guest with too little memory for the matrix, or too much for this machine.
 
     Raises:
-        PrerequisiteError: one of the two.
+        PrerequisiteError: ``memory_mib`` is less than the matrix needs, or more than is available.
     """
     if memory_mib < LEAST_MEMORY_MIB:
         raise PrerequisiteError(

@@ -48,11 +48,11 @@ class MachineRequest(msgspec.Struct, frozen=True):
     cores: int | None = None
     mirror: str = ""
     emulate: bool = False
-    """Whether to emulate the processor also where KVM is there."""
+    """Whether to emulate the processor even where KVM is available."""
 
     @property
     def repeat_command(self) -> str:
-        """The command line that begins the repetition of a cell."""
+        """The beginning of the command line that runs a cell again."""
         kernel = f" --kernel {self.kernel}" if self.kernel else ""
         return f"invoke vm --arch {self.arch} --release {self.release}{kernel}"
 
@@ -66,7 +66,7 @@ def check_request(request: MachineRequest) -> Emulator:
     """Validate a request, and return its emulator.
 
     Raises:
-        UsageError: there is no such processor, release or kernel, or no such number of cores.
+        UsageError: there is no such processor or release, or the kernel or cores are invalid.
         PrerequisiteError: QEMU is missing, or the machine has too little memory.
     """
     arch = architecture(request.arch)
@@ -83,8 +83,8 @@ def run_in_guest(request: pipeline.Request, machine_request: MachineRequest) -> 
     """Run the matrix in a guest, and write the results and reports on this machine.
 
     Raises:
-        UsageError: an argument names what does not exist.
-        PrerequisiteError: QEMU, memory or room is missing, or the guest does not start.
+        UsageError: an argument is invalid, such as an unknown name.
+        PrerequisiteError: QEMU, memory or disk space is missing, or the guest does not start.
         FetchError: a package or a runtime could not be fetched.
         BuildError: a library could not be built.
         UnexpectedOutcomeError: everything ran, and a cell was not as expected.
@@ -117,7 +117,7 @@ def machine_of(request: MachineRequest) -> Machine:
 
 
 def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str:
-    """Return the line with a run's expected duration and the reason."""
+    """Return a line for the log: a run's expected duration, and the reason for it."""
     emulated = emulator.is_emulated
     parallel = min(jobs, machine.cores, os.cpu_count() or 1)
     minutes = math.ceil((_BOOT_S[emulated] + cells * _CELL_S[emulated] / parallel) / 60)
@@ -137,7 +137,7 @@ def shared_folders(machine: MachineRequest, out: Path | None = None) -> tuple[Sh
     with files.disk_errors(compiled):
         compiled.mkdir(parents=True, exist_ok=True)
     shares = [Share("suite", paths.ROOT), Share("cache", root)]
-    # Folders to write come last: either may be below one that is only read.
+    # Writable folders come last, because each may be below a read-only one.
     shares.append(Share("compiled", compiled, writable=True))
     return (*shares, Share("out", out, writable=True)) if out else tuple(shares)
 
@@ -153,7 +153,7 @@ def job_of(
     request: pipeline.Request,
     emulator: Emulator,
 ) -> job.Job:
-    """Return the job of the cells of ``part`` that have no result yet."""
+    """Return a job for the cells of ``part`` that have no result yet, one cell at a time."""
     return job.Job(
         header=part.header,
         cells=part.remaining_cells,
@@ -186,12 +186,12 @@ def job_of(
 
 
 def run_job(guest: Guest, vm_job: job.Job, progress: Progress) -> None:
-    """Run the cells of a job in as many guests, one after the other, as it takes.
+    """Run the cells of a job, in one guest after the other until every cell has a result.
 
-    A guest that ends early costs the cells in flight, which are an ``error``.
+    If a guest ends early, the outcome of the cells that it was running is ``error``.
 
     Raises:
-        PrerequisiteError: a guest ended before it ran a cell.
+        PrerequisiteError: a guest ended before it ran a cell, or could not run the matrix.
     """
     progress.advance(0)
     while vm_job.cells:

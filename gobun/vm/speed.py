@@ -1,7 +1,7 @@
 """Measures how much slower a machine is than the one that a job came from.
 
 The measure is processor time of one thread, so other work in the same machine does not count. In a
-guest it also grows when the host gives the machine too little, which the guest cannot see
+guest it also grows when the host gives the guest too little time, which the guest cannot see
 otherwise. A limit that follows this measure never takes a slow machine for a hang.
 """
 
@@ -42,7 +42,7 @@ class Slowness:
     """
 
     def __init__(self, reference_s: float) -> None:
-        """Compare with ``reference_s``, the seconds that the loop took there."""
+        """Compare with ``reference_s``, the result of ``loop_s`` on the reference machine."""
         self._reference_s = reference_s
         self._usual_factor = loop_s() / reference_s
         self._latest_factors = collections.deque([self._usual_factor], maxlen=_LATEST_COUNT)
@@ -54,7 +54,7 @@ class Slowness:
         return self._usual_factor
 
     def __call__(self) -> float:
-        """Return the factor of this moment, or the median of the last ones, or 1."""
+        """Return the largest of the factor now, the median of the last factors, and 1."""
         now = loop_s(repetitions=1) / self._reference_s
         with self._lock:  # several cells begin at once
             self._latest_factors.append(now)

@@ -1,4 +1,4 @@
-"""Installs other releases of tools than the pinned ones with pip, each in its own cache folder."""
+"""Installs releases of Python packages with pip, each into its own cache folder."""
 
 from gobun.wheels.install import WheelRequest, installed, is_installed
 from gobun.wheels.wheels_lock import Lock, read_lock

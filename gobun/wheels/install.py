@@ -23,13 +23,13 @@ class WheelRequest(msgspec.Struct, frozen=True):
     kind: str
     """The cache folder that contains it."""
     program: Path
-    """The needed file, relative to its own folder."""
+    """The needed file, relative to ``folder``."""
     display_name: str
-    """Its name in messages."""
+    """The package's name in messages."""
     failure_hint: str = ""
-    """The hint if it cannot be installed."""
+    """Text to add to the hint if it cannot be installed."""
     platforms: tuple[str, ...] = ()
-    """Accepted wheel tags, if not this machine's own."""
+    """Platform tags of acceptable wheels. Empty means this machine's own."""
 
     @property
     def folder(self) -> Path:

@@ -20,7 +20,7 @@ Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 Digests = Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1)]
 
 Lock = dict[str, dict[str, Digests]]
-"""Package to release to the digests of its wheels, one per platform."""
+"""For each package and each of its releases, the digests of the wheels for all platforms."""
 
 _HEADER = """\
 # Package, release, and the SHA-256 of its wheel for each platform. Entries never change, because a
@@ -38,7 +38,7 @@ def read_lock(path: Path | None = None) -> Lock:
     text = lockfile.read_text(path)
     try:
         lock = msgspec.convert(parse_toml(text.encode()), Lock)
-    except ValueError as error:  # msgspec's errors among them
+    except ValueError as error:  # includes msgspec's errors
         message = f"the lock file {path} is malformed: {error}"
         raise FetchError(message, hint=lockfile.REPAIR) from error
     for package, releases in lock.items():

@@ -41,13 +41,13 @@ class AddedRelease(msgspec.Struct, frozen=True):
 def update_lock(
     pinned_versions: Mapping[str, str] | None = None, *, path: Path | None = None
 ) -> tuple[AddedRelease, ...]:
-    """Add the releases that pip finds and the lock file does not name.
+    """Add the releases that pip finds and the lock file does not name, and return them.
 
-    ``pinned_versions`` lists packages with a single wanted release. A release without a wheel for
+    ``pinned_versions`` maps a package to the only release to lock. A release without a wheel for
     one platform is locked for the others.
 
     Raises:
-        FetchError: pip fails, or the lock file is malformed.
+        FetchError: pip fails, a release has no wheel, or the lock file is missing or malformed.
         PrerequisiteError: the lock file cannot be written.
     """
     lock = read_lock(path)
@@ -103,7 +103,7 @@ def _digests(release: AddedRelease) -> tuple[str, ...]:
 
 
 def _digest(release: AddedRelease, target: Target) -> str:
-    """Return the digest that pip reports for the wheel for ``target``, or an empty text."""
+    """Return the digest that pip reports for the wheel for ``target``, or ``""`` without one."""
     requirement = f"{release.package}=={release.version}"
     command = ["install", "--quiet", "--dry-run", "--no-deps"]
     command += ["--ignore-installed", "--only-binary=:all:", "--target", "nowhere"]
@@ -139,7 +139,7 @@ class _Report(msgspec.Struct, frozen=True):
 
 
 def platform_tags(target: Target) -> tuple[str, ...]:
-    """Return the tags of wheels that run on a platform, also those for newer systems."""
+    """Return pip's platform tags for ``target``, including those that need a newer system."""
     machine = target.machine
     if target.libc == "musl":
         return tuple(f"musllinux_1_{minor}_{machine}" for minor in range(_NEWEST_MUSL, 0, -1))

@@ -1,1 +1,1 @@
-"""The parts, a module for each topic."""
+"""The parts. Each topic has a module."""

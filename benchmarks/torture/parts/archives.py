@@ -63,7 +63,7 @@ _EXPECTED_FILES = {"it.tgz", "out", "hypothesis"}
 
 
 def _members(random: Random) -> bytes:
-    """Return a tar file of members that claim anything."""
+    """Return a tar file of members with random headers."""
     buffer = io.BytesIO()
     for _ in range(random.randrange(1, 6)):
         member = tarfile.TarInfo(random.choice(_NAMES))

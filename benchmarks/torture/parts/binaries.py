@@ -32,7 +32,7 @@ def fuzz_mach_o(budget: Budget) -> Iterator[Figure]:
 def _fuzz_inspection(budget: Budget, *seeds: bytes) -> Iterator[Figure]:
     path = budget.folder / "library"
     path.write_bytes(seeds[0])
-    audit.inspect(path)  # the seed is right; and the first call loads the parser
+    audit.inspect(path)  # raises if the seed is invalid, and loads the parser before the fuzzing
 
     def feed(data: bytes) -> None:
         path.write_bytes(data)
@@ -50,7 +50,7 @@ def _elf() -> bytes:
 
 
 def _macho() -> bytes:
-    """Return a dynamic library of one segment, with a name, symbols and a minimum of macOS."""
+    """Return a dynamic library of one segment, with a name, symbols and a minimum macOS version."""
     segment = struct.pack("<II16s4Q4I", 0x19, 72, b"__TEXT", 0, 4096, 0, 4096, 5, 5, 0, 0)
     name = struct.pack("<6I", 0xD, 40, 24, 1, 1, 1) + b"@rpath/a.dylib\0\0"
     symbols = struct.pack("<6I", 0x2, 24, 1024, 1, 1100, 16)

@@ -167,13 +167,13 @@ class _Runs:
         self.run_once([])  # builds and fetches, and is not timed
 
     def run_once(self, flags: list[str]) -> float:
-        """Run it to its end, and return the duration in seconds."""
+        """Run the matrix to its end, and return the duration in seconds."""
         began = time.monotonic()
         self._start(flags).wait()
         return time.monotonic() - began
 
     def interrupted(self, number: signal.Signals, after_s: float) -> tuple[int, float]:
-        """Run it and send it a signal. Return its exit code and the seconds until its end."""
+        """Run the matrix and send it a signal. Return its exit code and the seconds until then."""
         flags = ["--resume"] if self.results.is_file() and self._is_whole() else []
         child = self._start(flags)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -216,7 +216,7 @@ class _Runs:
 
 
 def _noted_processes(note: Path) -> Iterator[int]:
-    """Yield the process that a module left and recorded, if it still exists."""
+    """Yield the id of the process that a module left and recorded, if it still runs."""
     with contextlib.suppress(OSError, ValueError):
         pid = int(note.read_text())
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":

@@ -38,7 +38,7 @@ _VERSIONS = (
 
 
 def _pieces(random: Random) -> tuple[str, str]:
-    """Return a version and a range, of pieces of real ones and of any characters."""
+    """Return a version and a range, made from pieces of real ones and from any characters."""
 
     def word() -> str:
         any_characters = "".join(chr(random.randrange(0x110000)) for _ in range(3))

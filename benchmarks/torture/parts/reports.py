@@ -1,4 +1,4 @@
-"""Reports of hostile results, and of very many."""
+"""Reports of hostile results, and of very many results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts under load: cells that are known to pass and to hang, on a machine that is in trouble.
+"""Verdicts under load: cells that are known to pass or to hang, on a machine in trouble.
 
 Each part runs the same cells of the matrix through `invoke matrix`, and counts false hangs, false
 passes and cells without a verdict. With `--keep FOLDER` it keeps the results, and the same command
@@ -39,9 +39,9 @@ _SAMPLE = {
     "load": "ffi,napi-sync",
     "stress": "idle,profile,exit,spawn,terminate",
 }
-"""The sample: the last release that hangs when it idles and one that never hangs, without Go and
-with it, both ways of loading. `idle` and `profile` hang differently; the other stresses have
-deadlines of their own, which a busy machine may break."""
+"""The sample: the last release that hangs when it idles and one that never hangs, with and without
+Go, in two loads. `idle` and `profile` hang differently. The other stresses have deadlines of their
+own, which a busy machine may miss."""
 _LIMIT_S = 5.0
 _STOPS_S = 7.0
 _MEMORY_LIMIT = {"memory.limit_in_bytes": str(300 << 20), "memory.max": str(300 << 20)}
@@ -60,13 +60,13 @@ def _no_load(_: Group, __: subprocess.Popen[str]) -> contextlib.AbstractContextM
 
 
 class LoadCondition(NamedTuple):
-    """A condition that cells are judged in."""
+    """A condition under which cells are judged."""
 
     name: str
     """The folder of its results."""
     load: Load = _no_load
     limits: Mapping[str, Mapping[str, str]] | None = None
-    """Limits of the control group: by default half of the machine, or ``--cores``."""
+    """Limits of the control group. The default is a large weight, and ``--cores`` if given."""
     limit_s: float = 20.0
 
 
@@ -126,7 +126,7 @@ def _busy_condition(count: int) -> LoadCondition:
 
 
 def _quota(cores: float) -> dict[str, str]:
-    """Return the limits of a group that may use so many processors."""
+    """Return the limits of a group that may use ``cores`` processors."""
     quota = round(cores * _PERIOD_US)
     return {
         "cpu.cfs_period_us": str(_PERIOD_US),
@@ -192,7 +192,7 @@ def _run(words: list[str], group: Group, load: Load, seconds: float) -> str:
     try:
         with load(group, run), contextlib.suppress(subprocess.TimeoutExpired):
             run.communicate(timeout=seconds)
-        run.terminate()  # results that have ended are kept
+        run.terminate()  # the results of finished cells are kept
         with contextlib.suppress(subprocess.TimeoutExpired):
             run.communicate(timeout=_ENDS_WITHIN_S)
     finally:
