@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gobun import sysroot
+from gobun.build.compile import zig_environment
 from gobun.errors import FetchError, PrerequisiteError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ for ignored in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
 
 # The tests start hundreds of commands. Without bytecode files each would compile the suite again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Tests run Zig as a user's C compiler. With a cache of its own, each would make libc again.
+os.environ.update(zig_environment())
 
 
 @pytest.fixture(scope="session")

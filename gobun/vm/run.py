@@ -201,9 +201,10 @@ def run_job(guest: Guest, vm_job: job.Job, progress: Progress) -> None:
         started = job.started_cells(guest.job_folder)
         lost = [cell for cell in vm_job.cells if cell in set(started) - finished]
         if end.ended_early and not lost and len(results) == len(vm_job.kept):
+            kvm = "" if vm_job.emulated else "KVM may not work here, so try --emulate; or "
             raise PrerequisiteError(
                 f"the guest ended before it ran a cell: {end.reason}",
-                hint="try more with --memory, or look around with `invoke vm --shell`",
+                hint=f"{kvm}try more with --memory, or look around with `invoke vm --shell`",
             )
         if end.code and not end.ended_early:
             raise PrerequisiteError(

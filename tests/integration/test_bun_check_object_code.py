@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gobun import toolchain
+from gobun.build.compile import zig_environment
 from gobun.bun_check.object_code import CallSummary, ObjectCode
 from gobun.bun_check.zig_compat import stock
 from gobun.errors import BuildError
@@ -73,6 +74,7 @@ def compile_pool(
             *flags,
         ],
         cwd=folder,
+        env=zig_environment(),
         timeout_s=120,
     )
     assert completed.code == 0, completed.err

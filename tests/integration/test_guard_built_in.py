@@ -14,6 +14,7 @@ from machine import ON_MUSL
 
 import gobun
 from gobun import audit, build, paths, toolchain
+from gobun.build.compile import zig_environment
 from gobun.process import tool_environment
 from gobun.targets import host_target
 
@@ -41,7 +42,11 @@ def compiler(name: str) -> list[str]:
     if name.startswith("zig"):
         _, _, libc = name.partition("-")
         arch = "x86_64" if host_target().goarch == "amd64" else "aarch64"
-        return [str(toolchain.zig().program), "cc", "-target", f"{arch}-linux-{libc or HOST_LIBC}"]
+        triple = f"{arch}-linux-{libc or HOST_LIBC}"
+        # By default Zig links programs for musl statically. It would compile all of musl for that,
+        # and a program that is linked statically loads no library.
+        linkage = ["-dynamic"] if triple.endswith("musl") else []
+        return [str(toolchain.zig().program), "cc", "-target", triple, *linkage]
     path = shutil.which(name)
     if path is None:
         pytest.skip(f"needs {name}")
@@ -52,7 +57,7 @@ def run(folder: Path, *command: str | Path, **env: str) -> str:
     completed = subprocess.run(
         [*map(str, command)],
         cwd=folder,
-        env=tool_environment(env),
+        env=tool_environment({**zig_environment(), **env}),
         capture_output=True,
         text=True,
         check=False,
@@ -75,8 +80,6 @@ def go(folder: Path, name: str, *words: str, **env: str) -> str:
         "GOFLAGS": "-mod=mod",
         "GOPROXY": "off",
         "GOTOOLCHAIN": "local",
-        "ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"),
-        "ZIG_LOCAL_CACHE_DIR": str(cache / "zig"),
     }
     return run(folder, toolchain.go().program, *words, **{**settings, **env})
 
@@ -109,8 +112,7 @@ def plain_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def load_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("program") / "load_order"
     source = paths.ROOT / "tests" / "native" / "load_order.c"
-    # By default Zig links programs for musl statically, and such a program loads no library.
-    flags = ["-rdynamic", *(["-dynamic"] if ON_MUSL else []), "-ldl", "-lpthread"]
+    flags = ["-rdynamic", "-ldl", "-lpthread"]
     run(program.parent, *compiler("zig"), source, *flags, "-o", program)
     return program
 

@@ -12,6 +12,7 @@ from commands import bun, invoke, succeed
 from machine import ON_MUSL, embeds_guard
 
 from gobun import audit, build, embed, paths, toolchain
+from gobun.build.compile import zig_environment
 from gobun.elf import Image
 from gobun.errors import UsageError
 from gobun.process import tool_environment
@@ -50,7 +51,7 @@ setInterval(() => {
 def run(*command: str | Path, **env: str) -> str:
     completed = subprocess.run(
         [*map(str, command)],
-        env=tool_environment(env),
+        env=tool_environment({**zig_environment(), **env}),
         capture_output=True,
         text=True,
         check=False,

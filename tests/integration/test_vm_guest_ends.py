@@ -80,10 +80,17 @@ def run(guest: Guest, work: job.Job) -> dict[str, str]:
     return {result.version: f"{result.outcome} {result.detail}" for result in results}
 
 
-def test_run_job_panic_before_a_cell_is_a_prerequisite_error(tmp_path: Path, work: job.Job) -> None:
+@pytest.mark.parametrize("emulated", [True, False])
+def test_run_job_panic_before_a_cell_is_a_prerequisite_error(
+    tmp_path: Path, work: job.Job, emulated: bool
+) -> None:
     guest = guest_of(tmp_path, work, "panic()")
-    with pytest.raises(PrerequisiteError, match="before it ran a cell: kernel panic: Attempted"):
+    work = msgspec.structs.replace(work, emulated=emulated)
+    with pytest.raises(
+        PrerequisiteError, match="before it ran a cell: kernel panic: Attempted"
+    ) as caught:
         run(guest, work)
+    assert ("try --emulate" in str(caught.value.hint)) is not emulated
     assert not (work.out / matrix.FILE_NAME).exists()
 
 
