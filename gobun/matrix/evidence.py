@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CORE_NAME = "core"
 CORE_BYTES = 256 << 20
 """Largest core that is kept, in bytes. A core of Bun holds a few megabytes."""
+MOST_BACKTRACES = 32
+"""Maximum number of times that one run starts gdb."""
 
 
 class EvidenceTools:
@@ -33,16 +35,21 @@ class EvidenceTools:
         self.inspector = inspector
         self.cores = cores
         self._gdb = gdb
+        self._backtraces_left = MOST_BACKTRACES
         self._collected: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
 
     def wants_backtrace(self, cell: Cell) -> bool:
-        """Return whether to run gdb: once for each version and treatment.
+        """Return whether to run gdb: once for each version and treatment, and seldom in all.
 
         gdb takes most of a second for a runtime. Cells of the same version and treatment mostly
-        hang in the same place.
+        hang in the same place. A run of every release would spend minutes on backtraces.
         """
-        return self._gdb and self._is_first("backtrace", cell)
+        if not self._gdb or not self._is_first("backtrace", cell):
+            return False
+        with self._lock:
+            self._backtraces_left -= 1
+            return self._backtraces_left >= 0
 
     def wants_core(self, cell: Cell) -> bool:
         """Return whether to keep a crash's core: once for each version, treatment and stress."""

@@ -73,3 +73,10 @@ def test_evidence_has_one_backtrace_per_similar_hang(gdb: bool) -> None:
     other = msgspec.structs.replace(CELL, module="crypto", stress="wasm")
     later = msgspec.structs.replace(CELL, version="1.2.18")
     assert [means.wants_backtrace(cell) for cell in (CELL, other, later)] == [gdb, False, gdb]
+
+
+def test_evidence_of_many_versions_has_few_backtraces() -> None:
+    means = evidence.EvidenceTools(gdb=True)
+    cells = [msgspec.structs.replace(CELL, version=f"1.2.{patch}") for patch in range(50)]
+    wanted = [means.wants_backtrace(cell) for cell in cells]
+    assert wanted == [True] * evidence.MOST_BACKTRACES + [False] * (50 - evidence.MOST_BACKTRACES)
