@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.torture.loads import Group
 from benchmarks.torture.registry import Budget, all_parts, chosen_parts
 from gobun.errors import UsageError
 
@@ -33,3 +37,18 @@ def test_torture_unknown_part_is_rejected() -> None:
     ]
     with pytest.raises(UsageError, match="fuz-toml"):
         chosen_parts(["fuz-toml"])
+
+
+def test_torture_group_with_little_processor_time_is_removed() -> None:
+    limits = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "1000", "cpu.max": "1000 100000"}
+    with Group({"cpu": limits}) as group:
+        if not group.folders:
+            pytest.skip("this machine permits no control groups")
+        children = [subprocess.Popen(group.command(["sleep", "600"])) for _ in range(8)]
+        members = group.folders[0] / "cgroup.procs"
+        deadline = time.monotonic() + 60
+        while len(members.read_text().split()) < len(children):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert [folder for folder in group.folders if folder.exists()] == []
+    assert [child.wait(60) for child in children] == [-signal.SIGKILL] * 8
