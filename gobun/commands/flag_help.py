@@ -118,6 +118,7 @@ SHARED_FLAGS = {
     "stress": Flag("stresses to run, a comma list", _OF_RUN, _stresses),
     "submodules": Flag("FOLDER or NAME=SOURCE for submodules, a comma list", "upstream's"),
     "sums": Flag("SHA256SUMS that you trust", "the one of the release"),
+    "sve": Flag("let the kernel of an arm64 guest use SVE"),
     "target": Flag("platforms to build for, a comma list", "all", TARGETS),
     "title": Flag("one-line title of the patch"),
     "treatment": Flag("treatments to apply, a comma list", _OF_RUN, TREATMENTS),

@@ -27,6 +27,7 @@ def vm(
     cores: str = "",
     mirror: str = "",
     emulate: bool = False,
+    sve: bool = False,
     shell: bool = False,
     *,
     run: MatrixFlags,
@@ -40,6 +41,7 @@ def vm(
         cores=optional_integer(cores, "--cores"),
         mirror=mirror,
         emulate=emulate,
+        sve=sve,
     )
     if shell:
         code = open_shell(request, given_path(run.out))

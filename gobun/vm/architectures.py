@@ -28,6 +28,8 @@ class Architecture(msgspec.Struct, frozen=True):
     """The value of ``-cpu`` under KVM."""
     emulated_cpu: str = "max"
     """The same for an emulated machine."""
+    without_sve: tuple[str, ...] = ()
+    """The kernel's parameters that switch SVE off."""
 
     @property
     def target(self) -> Target:
@@ -42,6 +44,8 @@ ARCHITECTURES = {
             *("arm64", "arm64", "qemu-system-aarch64", "qemu-system-arm", "virt", "ttyAMA0"),
             # Authenticate pointers with a quick hash: the usual one takes most of the time.
             emulated_cpu="max,pauth-impdef=on",
+            # By default: see "Without SVE" in docs/arm64.md.
+            without_sve=("arm64.nosve",),
         ),
         Architecture(
             *("x64", "amd64", "qemu-system-x86_64", "qemu-system-x86", "q35", "ttyS0"),

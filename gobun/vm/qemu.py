@@ -63,10 +63,12 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """The size of a guest."""
+    """The size of a guest, and what its kernel uses of the processor."""
 
     cores: int
     memory_mib: int
+    sve: bool = False
+    """Whether the kernel of an arm64 guest may use SVE."""
 
 
 def find_emulator(arch: Architecture, *, emulate: bool = False) -> Emulator:
@@ -152,7 +154,8 @@ def command(
     words += ["-cpu", arch.emulated_cpu if emulator.is_emulated else arch.host_cpu]
     words += ["-smp", str(machine.cores), "-m", str(machine.memory_mib)]
     words += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
-    words += ["-append", f"console={arch.console} quiet panic=-1"]
+    without_sve = () if machine.sve else arch.without_sve
+    words += ["-append", " ".join((f"console={arch.console} quiet panic=-1", *without_sve))]
     port = f"socket,id=console,path={_escape_option(console / 'socket')},server=on,wait=off"
     words += ["-chardev", f"{port},logfile={_escape_option(console / 'log')}"]
     words += ["-serial", "chardev:console"]

@@ -49,12 +49,15 @@ class MachineRequest(msgspec.Struct, frozen=True):
     mirror: str = ""
     emulate: bool = False
     """Whether to emulate the processor even where KVM is available."""
+    sve: bool = False
+    """Whether the kernel of an arm64 guest may use SVE."""
 
     @property
     def repeat_command(self) -> str:
         """The beginning of the command line that runs a cell again."""
         kernel = f" --kernel {self.kernel}" if self.kernel else ""
-        return f"invoke vm --arch {self.arch} --release {self.release}{kernel}"
+        sve = " --sve" if self.sve else ""
+        return f"invoke vm --arch {self.arch} --release {self.release}{kernel}{sve}"
 
     @property
     def image(self) -> ImageRequest:
@@ -112,8 +115,9 @@ def run_in_guest(request: pipeline.Request, machine_request: MachineRequest) -> 
 
 
 def machine_of(request: MachineRequest) -> Machine:
-    """Return the size of the requested guest."""
-    return Machine(request.cores or min(CORES, os.cpu_count() or 1), request.memory_mib)
+    """Return the requested guest."""
+    cores = request.cores or min(CORES, os.cpu_count() or 1)
+    return Machine(cores, request.memory_mib, request.sve)
 
 
 def estimate(emulator: Emulator, machine: Machine, cells: int, jobs: int) -> str:

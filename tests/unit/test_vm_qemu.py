@@ -95,8 +95,14 @@ def test_command_shares_folders_read_only_unless_written() -> None:
     assert "file=/d,,1,format=raw,if=none,id=disk,readonly=on" in words
     assert "-no-reboot" in words
     assert "panic=-1" in words[words.index("-append") + 1]
+    assert "arm64.nosve" in words[words.index("-append") + 1]
     assert words[words.index("-accel") + 1] == "tcg"
     assert [share.mount_options for share in shares] == ["cache=loose,ro", "cache=none,rw"]
+
+
+def test_command_with_sve_leaves_it_on() -> None:
+    words = qemu.command(EMULATED_GUEST, IMAGE, Machine(2, 3072, sve=True), [], Path("/c"))
+    assert words[words.index("-append") + 1] == "console=ttyAMA0 quiet panic=-1"
 
 
 def test_command_with_kvm_takes_the_hosts_processor() -> None:
