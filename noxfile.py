@@ -77,8 +77,9 @@ def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     install(session, "toolchain", "tests")
     # One worker runs all tests of a file, so their shared fixtures are made once. Many tests wait
-    # for other processes, so two workers share a processor. `-n 0` runs everything in this process.
-    workers = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile")
+    # for other processes, so three share two processors. `-n 0` runs everything in this process.
+    cores = os.cpu_count() or 1
+    workers = ("-n", str(cores + cores // 2), "--dist", "loadfile")
     if session.posargs:
         session.run("pytest", *workers, *session.posargs)
         return

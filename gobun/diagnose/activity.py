@@ -41,7 +41,8 @@ watch, in seconds."""
 STARVED_SHARE = 0.35
 """A process that could run for less than this share of the time is starved."""
 _STARVED_LOOK_S = 6.0
-_CLEAR_SHARE = 0.8
+CLEAR_SHARE = 0.8
+"""A storm shows clearly in a process that could run for at least this share of the time."""
 _LEAST_SWITCHES = 20
 
 STORM_SWITCHES = 200
@@ -149,7 +150,7 @@ def _clear_activity(
     if not over:
         return None
     # On a machine that is not busy, a storm would have been clear long before.
-    unclear = _may_storm(samples) if able_share < _CLEAR_SHARE else False
+    unclear = _may_storm(samples) if able_share < CLEAR_SHARE else False
     return "starved" if unclear or (starved and not _is_woken(samples, calls)) else "works"
 
 

@@ -14,7 +14,7 @@ import pytest
 from commands import bun
 
 from gobun import build
-from gobun.diagnose.activity import watch_process
+from gobun.diagnose.activity import CLEAR_SHARE, watch_process
 from gobun.matrix import hang_detector
 from gobun.matrix.samples import Sampler
 from gobun.targets import host_target
@@ -81,7 +81,10 @@ def test_profiled_call_is_no_storm(profiled_call: int) -> None:
 
 @pytest.mark.slow
 def test_diagnose_profiled_call_is_no_storm(profiled_call: int) -> None:
-    assert watch_process(profiled_call).kind in {"works", "busy", "waits"}
+    activity = watch_process(profiled_call)
+    # Beside other tests the call may get too little processor time for a clear answer.
+    unclear = {"starved"} if activity.able < CLEAR_SHARE else set[str]()
+    assert activity.kind in {"works", "busy", "waits"} | unclear
 
 
 @pytest.mark.parametrize("processors", ["all", "one"])
