@@ -117,6 +117,12 @@ def target_named(name: str) -> Target:
         raise UsageError.unknown("target", name, TARGETS) from None
 
 
+def host_arch() -> str:
+    """Return this machine's processor as Node names it, or as the system does if Node has none."""
+    machine = platform.machine()
+    return _MACHINES.get(machine.lower(), machine)
+
+
 def host_target() -> Target:
     """Return the target this process runs on.
 
@@ -124,7 +130,7 @@ def host_target() -> Target:
         PrerequisiteError: this platform is not in the table.
     """
     system = "linux" if sys.platform.startswith("linux") else sys.platform
-    name = f"{system}-{_MACHINES.get(platform.machine().lower(), platform.machine())}"
+    name = f"{system}-{host_arch()}"
     if system == "linux" and platform.libc_ver()[0] != "glibc":
         name += "-musl"
     if name not in TARGETS:

@@ -151,15 +151,13 @@ def _look(
         return ClaimCheckResult("no data", f"{check.says}: no such cell in these results")
     counts = ", ".join(f"{number} {name}" for name, number in outcome_counts.most_common())
     judgement = _judge(check, len(supporting), len(opposing))
-    if check.rule == "somewhere" and supporting:
-        opposing = []  # the statement permits any outcome elsewhere
     telling, side = (supporting, "so on") if check.rule == "somewhere" else (opposing, "not on")
     where = f"; {side} {_versions(telling)}" if telling else ""
     return ClaimCheckResult(
         judgement,
         f"{check.says}: {len(supporting)} of {outcome_counts.total()} cells ({counts}{where})",
         tuple(cell.name for cell in supporting),
-        tuple(cell.name for cell in opposing),
+        _opposing(check, judgement, [cell.name for cell in opposing]),
     )
 
 
@@ -180,14 +178,17 @@ def _look_at_fact(check: Check, numbers: Mapping[str, float]) -> ClaimCheckResul
     within_bounds = [texts[label] for label in texts if low <= numbers[label] <= high]
     outside = [text for text in texts.values() if text not in within_bounds]
     judgement = _judge(check, len(within_bounds), len(outside))
-    if check.rule == "somewhere" and within_bounds:
-        outside = []  # as for cells
     return ClaimCheckResult(
         judgement,
         f"{check.says}: {len(within_bounds)} of {len(texts)} ({', '.join(texts.values())})",
         tuple(within_bounds),
-        tuple(outside),
+        _opposing(check, judgement, outside),
     )
+
+
+def _opposing(check: Check, judgement: Judgement, names: Sequence[str]) -> tuple[str, ...]:
+    """Return what opposes a check. ``somewhere`` permits any outcome elsewhere."""
+    return () if check.rule == "somewhere" and judgement == "reproduced" else tuple(names)
 
 
 def _judge(check: Check, supporting: int, opposing_count: int) -> Judgement:

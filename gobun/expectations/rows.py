@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import platform
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,7 @@ import msgspec
 from gobun import paths
 from gobun.cells.records import Cell, Load, Outcome
 from gobun.errors import PrerequisiteError, UsageError
-from gobun.targets import host_target
+from gobun.targets import host_arch, host_target
 from gobun.toml_config import read_toml
 from gobun.treatments import TreatmentName
 from gobun.version_ranges import in_range, parse_range
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from gobun.cells.records import Host
 
-_NODE_NAMES = {"amd64": "x64", "x86_64": "x64", "aarch64": "arm64"}
 TODO_REASON = "TODO: reason"
 """The reason of a row that was written from results and still lacks a real reason."""
 
@@ -42,8 +40,7 @@ def this_place() -> Place:
     try:
         host = host_target()
     except PrerequisiteError:  # nothing is built for this platform, but results can be read
-        machine = platform.machine().lower()
-        return Place(sys.platform, _NODE_NAMES.get(machine, machine))
+        return Place(sys.platform, host_arch())
     return Place(host.os, host.arch, host.libc)
 
 

@@ -62,8 +62,9 @@ class Thread(msgspec.Struct, frozen=True):
 def threads(pid: int) -> tuple[Thread, ...]:
     """Return the threads of ``pid``, the main thread first; empty if the process has gone."""
     folder = f"{proc_files.PROC}/{pid}/task"
+    tids = thread_ids(folder)
     # After the kernel's ids wrap around, another thread may have the smallest one.
-    tids = sorted(thread_ids(folder), key=lambda tid: (tid != pid, tid))
+    tids.sort(key=pid.__ne__)
     each = (_thread(tid, f"{folder}/{tid}") for tid in tids)
     return tuple(thread for thread in each if thread is not None)
 

@@ -25,7 +25,6 @@ from commands import (
 
 from gobun import audit, build, paths, runtimes, toolchain
 from gobun.build import macho
-from gobun.build.compile import zig_environment
 from gobun.errors import BuildError
 from gobun.targets import TARGETS, host_target
 
@@ -143,7 +142,6 @@ def test_build_warmup_header_compiles_and_links(dist: Path, tmp_path: Path) -> N
     completed = subprocess.run(
         [*command, "-target", TARGETS["linux-x64"].zig_triple, "main.c", str(library), "-o", "it"],
         cwd=tmp_path,
-        env={**os.environ, **zig_environment()},
         capture_output=True,
         text=True,
         check=False,
